@@ -14,18 +14,65 @@ const MAX_PREFIX_BYTES = 64 * 1024;
 /** Number of bytes that identify a field of an event stream. */
 const FIELD_BYTES = 6;
 
+/** What the bytes so far show. */
+export interface FoundForm {
+  /** Undefined where more bytes are needed. */
+  readonly form: AnswerForm | undefined;
+  /** Blank lines and comments that were passed over since the last call. */
+  readonly passedOver: Buffer;
+  /** The bytes from the first meaningful one on; empty before it came. */
+  readonly rest: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** Finds the form of an answer while its first bytes come. */
+export class FormFinder {
+  #undecided: Buffer = NOTHING;
+  #bytes = 0;
+  #passedOver = 0;
+  #first: number | undefined;
+
+  /** Takes the next bytes. Those that decide nothing are looked at once. */
+  push(chunk: Buffer): FoundForm {
+    this.#bytes += chunk.length;
+    return this.#find(this.#undecided.length === 0 ? chunk : Buffer.concat([this.#undecided, chunk]), false);
+  }
+
+  /** Takes the end of the answer, which has no form where nothing came. */
+  end(): FoundForm {
+    return this.#find(this.#undecided, true);
+  }
+
+  #find(bytes: Buffer, isWhole: boolean): FoundForm {
+    this.#first ??= bytes[0];
+    const { form, from } = this.#judge(bytes, isWhole);
+    this.#passedOver += from;
+    const rest = bytes.subarray(from);
+    this.#undecided = form === undefined ? rest : NOTHING;
+    return { form, passedOver: bytes.subarray(0, from), rest: form === undefined ? NOTHING : rest };
+  }
+
+  #judge(bytes: Buffer, isWhole: boolean): { readonly form: AnswerForm | undefined; readonly from: number } {
+    const found = formOf(bytes, this.#passedOver === 0, isWhole);
+    if (found.form !== undefined || this.#bytes === 0 || (!isWhole && this.#bytes < MAX_PREFIX_BYTES)) return found;
+    return { form: this.#first === COLON ? 'events' : 'opaque', from: found.from };
+  }
+}
+
+const COLON = 0x3a;
+
 /**
- * Returns the form of an answer that begins with these bytes, and where its first meaningful byte
- * is; undefined where more bytes are needed. Blank lines, comments and lines with fields that no
- * event stream knows decide nothing: both forms may come after them.
- *
- * @param isWhole whether no more bytes will come.
+ * Returns the form of an answer with these bytes, and where its first meaningful byte is; no form
+ * where more bytes are needed. Blank lines, comments and lines with fields that no event stream
+ * knows decide nothing: both forms may come after them.
  */
-export function formOf(
+function formOf(
   bytes: Buffer,
-  isWhole = false,
-): { readonly form: AnswerForm; readonly from: number } | undefined {
-  let at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+  isBeginning: boolean,
+  isWhole: boolean,
+): { readonly form: AnswerForm | undefined; readonly from: number } {
+  let at = isBeginning && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
   while (at < bytes.length) {
     const byte = bytes[at];
     if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) {
@@ -34,18 +81,17 @@ export function formOf(
     }
     if (byte === 0x7b || byte === 0x5b) return { form: 'json', from: at };
     if (byte === 0x3c) return { form: 'page', from: at };
-    if (byte === 0x3a || isOtherField(bytes, at)) {
+    if (byte === COLON || isOtherField(bytes, at)) {
       const end = lineEnd(bytes, at);
       if (end === -1) break;
       at = end + 1;
       continue;
     }
-    if (bytes.length - at < FIELD_BYTES && !isWhole) return undefined;
+    if (bytes.length - at < FIELD_BYTES && !isWhole) break;
     const start = bytes.toString('latin1', at, at + FIELD_BYTES);
     return { form: /^(?:data|event|id|retry)(?:[: \r\n]|$)/.test(start) ? 'events' : 'opaque', from: at };
   }
-  if (!isWhole && bytes.length < MAX_PREFIX_BYTES) return undefined;
-  return { form: bytes[0] === 0x3a ? 'events' : 'opaque', from: 0 };
+  return { form: undefined, from: at };
 }
 
 /**
@@ -59,5 +105,6 @@ function isOtherField(bytes: Buffer, at: number): boolean {
 
 function lineEnd(bytes: Buffer, from: number): number {
   const lf = bytes.indexOf(0x0a, from);
-  return lf === -1 ? bytes.indexOf(0x0d, from) : lf;
+  const cr = bytes.subarray(from, lf === -1 ? bytes.length : lf).indexOf(0x0d);
+  return cr === -1 ? lf : from + cr;
 }

@@ -4,7 +4,7 @@
  */
 
 import { isRecord, parseJson, toRecord } from '../base/json.ts';
-import { formOf, type AnswerForm } from './answer-form.ts';
+import { FormFinder, type AnswerForm } from './answer-form.ts';
 import { AnswerSummary, DOCUMENT_MEMBERS, errorIn, type RequestKind } from './dialects.ts';
 import type { Dialect } from '../providers/provider.ts';
 import { ExchangeFailure } from '../providers/http-exchange.ts';
@@ -51,7 +51,7 @@ export class AnswerWatcher {
   readonly #options: WatchOptions;
   readonly #summary: AnswerSummary;
   #form: AnswerForm | undefined;
-  #prefix: Buffer = NOTHING;
+  readonly #finder = new FormFinder();
   #splitter: SseSplitter | undefined;
   #scanner: JsonScanner | undefined;
   #kept: Buffer[] = [];
@@ -111,12 +111,11 @@ export class AnswerWatcher {
    */
   push(chunk: Buffer): Buffer {
     if (this.#form !== undefined) return this.#read(chunk);
-    const bytes = this.#prefix.length === 0 ? chunk : Buffer.concat([this.#prefix, chunk]);
-    const found = formOf(bytes);
-    if (found) return this.#begin(found.form, bytes);
-    const passed = this.#options.stripUsage === true ? NOTHING : chunk;
-    this.#prefix = bytes;
-    return passed;
+    const { form, passedOver, rest } = this.#finder.push(chunk);
+    const passed = form === undefined ? NOTHING : this.#begin(form, rest);
+    // Of a stream whose usage is taken out, only whole events and what is before them leave.
+    if (this.#options.stripUsage !== true) return chunk;
+    return passedOver.length === 0 ? passed : Buffer.concat([passedOver, passed]);
   }
 
   /**
@@ -127,8 +126,10 @@ export class AnswerWatcher {
   end(): Buffer {
     const { kind, isHeadOnly } = this.#options;
     if (isHeadOnly === true) return NOTHING;
-    if (this.#form === undefined && !isBlank(this.#prefix)) {
-      this.#begin(formOf(this.#prefix, true)?.form ?? 'opaque', this.#prefix);
+    let last: Buffer = NOTHING;
+    if (this.#form === undefined) {
+      const { form, rest } = this.#finder.end();
+      last = form === 'events' || (form !== undefined && !isBlank(rest)) ? this.#begin(form, rest) : rest;
     }
     this.#splitter?.end((raw) => this.#addEvent(raw));
     if (this.#scanner && !this.#scanner.isWhole) throw new ExchangeFailure('garbage', 'a document that ended early');
@@ -138,23 +139,17 @@ export class AnswerWatcher {
     if (ANSWERING_KINDS.has(kind) && this.#contents === 0 && !this.isFinished) {
       throw new ExchangeFailure('garbage', 'an empty answer');
     }
-    return this.#takeKept();
+    if (this.#options.stripUsage !== true) return NOTHING;
+    return last.length === 0 ? this.#takeKept() : Buffer.concat([last, this.#takeKept()]);
   }
 
-  /**
-   * Begins to read, with all bytes that came so far; those before the first meaningful one mean
-   * nothing.
-   */
+  /** Begins to read, at the first meaningful byte; returns what `#read` does. */
   #begin(form: AnswerForm, bytes: Buffer): Buffer {
     if (form === 'page') throw new ExchangeFailure('garbage', 'a web page');
     this.#form = form;
-    const held = this.#prefix.length;
-    this.#prefix = NOTHING;
     if (form === 'events') this.#splitter = new SseSplitter();
     if (form === 'json') this.#scanner = this.#createScanner();
-    const passed = this.#read(bytes);
-    // What was held back of a stream whose usage is taken out is passed on with its events.
-    return this.#options.stripUsage === true ? passed : bytes.subarray(held);
+    return this.#read(bytes);
   }
 
   #read(bytes: Buffer): Buffer {

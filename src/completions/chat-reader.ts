@@ -6,6 +6,7 @@
  * without data, and data that is not a JSON object, keep a connection alive and have no meaning.
  */
 
+import { BytePieces } from '../base/byte-pieces.ts';
 import { isDeeperThan, isRecord, parseJson, type JsonObject } from '../base/json.ts';
 import {
   attachSplices,
@@ -16,7 +17,7 @@ import {
   type Splices,
 } from '../base/spliced-json.ts';
 import type { CompletionDelta } from '../protocol/completion.ts';
-import { formOf, type AnswerForm } from './answer-form.ts';
+import { FormFinder, type AnswerForm } from './answer-form.ts';
 import { Assembly, type AssembledCompletion } from './assemble.ts';
 import { ExchangeFailure } from '../providers/http-exchange.ts';
 import { ErrorInAnswer, ReceiverFailure } from './failure.ts';
@@ -38,15 +39,16 @@ export class ChatReader implements AnswerConsumer {
   readonly #assembly = new Assembly();
   readonly #splitter = new SseSplitter();
   #form: AnswerForm | 'lines' | undefined;
-  #prefix: Buffer[] = [];
+  readonly #finder = new FormFinder();
   readonly #splices = new Map<string, SplicedText>();
-  #document: Buffer[] = [];
+  readonly #document = new BytePieces();
   #documentBytes = 0;
   #parser: SplicingParser | undefined;
+  /** Whether the end of a line was seen. */
+  #hasLine = false;
   /** Whether more than the first line of a document was seen, so that its form is sure. */
   #isSure = false;
-  #line: Buffer[] = [];
-  #lineBytes = 0;
+  readonly #line = new BytePieces();
   #events: Buffer[] = [];
   #next = 0;
   #wholeDelta: CompletionDelta | undefined;
@@ -101,19 +103,14 @@ export class ChatReader implements AnswerConsumer {
 
   take(chunk: Buffer): Promise<void> | void {
     if (this.#form !== undefined) return this.#read(chunk);
-    this.#prefix.push(chunk);
-    const bytes = this.#prefix.length === 1 ? chunk : Buffer.concat(this.#prefix);
-    this.#prefix = [bytes];
-    const found = formOf(bytes);
-    if (!found) return undefined;
-    return this.#begin(found.form, bytes.subarray(found.from));
+    const { form, rest } = this.#finder.push(chunk);
+    return form === undefined ? undefined : this.#begin(form, rest);
   }
 
   finish(): void {
-    const [held] = this.#prefix;
-    if (this.#form === undefined && held) {
-      const { form, from } = formOf(held, true) ?? { form: 'opaque', from: 0 };
-      void this.#begin(form, held.subarray(from));
+    if (this.#form === undefined) {
+      const { form, rest } = this.#finder.end();
+      if (form !== undefined) void this.#begin(form, rest);
     }
     if (this.#form === undefined) throw new ExchangeFailure('garbage', 'nothing');
     if (this.#form === 'json') {
@@ -122,7 +119,7 @@ export class ChatReader implements AnswerConsumer {
       return;
     }
     if (this.#form === 'lines') {
-      this.#wholeDelta = this.#addData(Buffer.concat(this.#line));
+      this.#wholeDelta = this.#addData(this.#line.take());
       this.#result = this.#assembly.finish(this.#options.model, this.#sawEnd);
       return;
     }
@@ -143,7 +140,6 @@ export class ChatReader implements AnswerConsumer {
 
   #begin(form: AnswerForm, bytes: Buffer): Promise<void> | void {
     this.#form = form;
-    this.#prefix = [];
     if (form === 'page') throw new ExchangeFailure('garbage', 'a web page');
     if (form === 'opaque') throw new ExchangeFailure('garbage', 'a text that is not JSON');
     return this.#read(bytes);
@@ -153,11 +149,10 @@ export class ChatReader implements AnswerConsumer {
     if (this.#form === 'json') {
       this.#contents += 1;
       this.#keep(bytes);
-      if (this.#isSure || !this.#isLines()) return undefined;
+      this.#hasLine ||= bytes.includes(0x0a);
+      if (this.#isSure || !this.#hasLine || bytes.every(isBlank) || !this.#isLines()) return undefined;
       this.#form = 'lines';
-      const kept = Buffer.concat(this.#document);
-      this.#document = [];
-      return this.#read(kept);
+      return this.#read(this.#document.take());
     }
     if (this.#sawEnd) return undefined;
     this.#events = [];
@@ -172,12 +167,12 @@ export class ChatReader implements AnswerConsumer {
    * one.
    */
   #isLines(): boolean {
-    const bytes = this.#document.length === 1 ? this.#document[0] : Buffer.concat(this.#document);
-    if (!bytes || this.#parser) {
+    if (this.#parser) {
       this.#isSure = true;
       return false;
     }
-    this.#document = [bytes];
+    const bytes = this.#document.take();
+    this.#document.add(bytes);
     const end = bytes.indexOf(0x0a);
     if (end === -1) return false;
     const next = bytes.subarray(end).find((byte) => !isBlank(byte));
@@ -189,14 +184,11 @@ export class ChatReader implements AnswerConsumer {
   #splitLines(bytes: Buffer): void {
     let from = 0;
     for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, from)) {
-      this.#events.push(Buffer.concat([...this.#line, bytes.subarray(from, end)]));
-      this.#line = [];
-      this.#lineBytes = 0;
+      this.#events.push(this.#line.take(bytes.subarray(from, end)));
       from = end + 1;
     }
-    this.#line.push(bytes.subarray(from));
-    this.#lineBytes += bytes.length - from;
-    if (this.#lineBytes > MAX_EVENT_BYTES)
+    this.#line.add(bytes.subarray(from));
+    if (this.#line.bytes > MAX_EVENT_BYTES)
       throw new ExchangeFailure('garbage', `a line of more than ${MAX_EVENT_BYTES} bytes`);
   }
 
@@ -204,17 +196,16 @@ export class ChatReader implements AnswerConsumer {
   #keep(bytes: Buffer): void {
     this.#documentBytes += bytes.length;
     if (this.#parser) this.#parser.push(bytes);
-    else this.#document.push(bytes);
+    else this.#document.add(bytes);
     if (this.#parser || this.#documentBytes < MIN_TEXT_BYTES) return;
     this.#parser = new SplicingParser(this.#splices);
-    for (const piece of this.#document) this.#parser.push(piece);
-    this.#document = [];
+    this.#parser.push(this.#document.take());
   }
 
   /** Parses a whole answer; some servers add the mark of a stream's end to it. */
   #parseDocument(): unknown {
     const parser = this.#parser ?? new SplicingParser(this.#splices);
-    for (const piece of this.#document) parser.push(piece);
+    if (!this.#parser) parser.push(this.#document.take());
     const value = parser.finish(/\s*data: ?\[DONE\]\s*$/);
     if (value === undefined) throw new ExchangeFailure('garbage', 'JSON that cannot be read');
     return value;

@@ -310,7 +310,7 @@ export class AnswerSummary {
   #addUsage(usage: unknown): void {
     if (!isRecord(usage)) return;
     const counts = Object.values(usage);
-    if (this.#usage && counts.every(isZero)) return;
+    if (this.#usage && counts.every((count) => isZero(count))) return;
     const known = counts.includes(null)
       ? Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null))
       : usage;
@@ -318,8 +318,13 @@ export class AnswerSummary {
   }
 }
 
-function isZero(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return Object.values(value).every(isZero);
+/** Levels of a usage document that are read; real ones have two. */
+const MAX_USAGE_LEVELS = 8;
+
+function isZero(value: unknown, levels = MAX_USAGE_LEVELS): boolean {
+  if (typeof value === 'object' && value !== null) {
+    return levels > 0 && Object.values(value).every((inner) => isZero(inner, levels - 1));
+  }
   return value === 0 || value === '0' || typeof value === 'boolean' || value === null || value === '';
 }
 

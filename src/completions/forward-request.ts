@@ -6,7 +6,7 @@
  */
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
-import { parseJson, readField, toRecord } from '../base/json.ts';
+import { isRecord, parseJson } from '../base/json.ts';
 import { holdsToken } from '../protocol/gateway.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { RequestKind } from './dialects.ts';
@@ -67,7 +67,8 @@ export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingH
     const value = headers[name];
     if (value === undefined || WITHHELD_FROM_PROVIDER.has(name)) continue;
     if (name.startsWith('proxy-') || name.startsWith('x-aipass-') || nominated.has(name)) continue;
-    if (typeof value === 'string' ? holdsToken(value) : value.some(holdsToken)) continue;
+    if (typeof value === 'string' ? quotesToken(value) : value.some(quotesToken)) continue;
+    if (holdsToken(name)) continue;
     passed[name] = value;
   }
   return passed;
@@ -107,7 +108,7 @@ export function passedQuery(query: string): string {
     .slice(1)
     .split('&')
     .filter((pair) => !CREDENTIAL_PARAMETERS.has(decode(pair.split('=')[0] ?? '').toLowerCase()))
-    .filter((pair) => !holdsToken(decode(pair)));
+    .filter((pair) => !quotesToken(pair));
   return passed.length === 0 ? '' : `?${passed.join('&')}`;
 }
 
@@ -119,6 +120,21 @@ function decode(text: string): string {
   }
 }
 
+/** Number of times that a text is decoded: clients and servers may each decode. */
+const MAX_DECODINGS = 3;
+
+/** Returns whether a text holds a token of a gateway, as it is, percent-encoded or in Basic. */
+function quotesToken(text: string): boolean {
+  let read = text;
+  for (let round = 0; ; round += 1) {
+    if (holdsToken(read)) return true;
+    if (round === MAX_DECODINGS || !read.includes('%')) break;
+    read = read.replaceAll(/%([0-7][0-9a-f])/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+  }
+  const basic = /^basic\s+(\S+)/i.exec(text)?.[1];
+  return basic !== undefined && holdsToken(Buffer.from(basic, 'base64').toString('latin1'));
+}
+
 interface RequestSummary {
   readonly model: string | undefined;
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
@@ -126,12 +142,12 @@ interface RequestSummary {
   readonly isStreamed: boolean;
   /**
    * The body that asks for the usage of a stream, where that is a chat and its client did not ask.
-   * Only that one member is parsed and printed again.
+   * The wish is put in between; all other bytes are the client's.
    */
   readonly askingBody?: Buffer | undefined;
 }
 
-const USAGE_WISH = '"stream_options":{"include_usage":true},';
+const USAGE_WISH = '"include_usage":true';
 
 const READ_MEMBERS = ['model', 'models', 'stream', 'stream_options'] as const;
 
@@ -141,8 +157,9 @@ export function readRequest(request: {
   readonly kind: RequestKind;
   readonly path: string;
   readonly body: Buffer | null;
+  readonly contentType?: string | undefined;
 }): RequestSummary {
-  const { dialect, kind, path, body } = request;
+  const { dialect, kind, path, body, contentType } = request;
   if (dialect === 'gemini') {
     const model = /\/models\/([^/:]+)(?::(\w+))?/.exec(path);
     return {
@@ -150,7 +167,10 @@ export function readRequest(request: {
       isStreamed: model?.[2] === 'streamGenerateContent',
     };
   }
-  if (!body || !startsLikeObject(body)) return { model: body ? modelOfForm(body) : undefined, isStreamed: false };
+  if (!body || !startsLikeObject(body)) {
+    const [model, ...others] = body ? modelsOfForm(body, contentType) : [];
+    return { model, ...(others.length === 0 ? {} : { models: others }), isStreamed: false };
+  }
   const members = new Map<string, FoundMember>();
   const scanner = new JsonScanner(READ_MEMBERS, (member) => members.set(member.name, member));
   scanner.push(body);
@@ -188,12 +208,22 @@ export function withModel(
 }
 
 function askForUsage(body: Buffer, rootOpensAt: number, options: FoundMember | undefined): Buffer | undefined {
+  const put = (start: number, end: number, text: string): Buffer =>
+    Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]);
+  if (!options) return put(rootOpensAt + 1, rootOpensAt + 1, `"stream_options":{${USAGE_WISH}},`);
   const given = parseMember(options);
-  if (readField(given, 'include_usage') === true) return undefined;
-  const [start, end, text] = options
-    ? [options.start, options.end, JSON.stringify({ ...toRecord(given), include_usage: true })]
-    : [rootOpensAt + 1, rootOpensAt + 1, USAGE_WISH];
-  return Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]);
+  if (given === null) return put(options.start, options.end, `{${USAGE_WISH}}`);
+  // What is no object is the provider's to refuse.
+  if (!isRecord(given)) return undefined;
+  const wish = given['include_usage'];
+  // Some providers take more for a wish than `true`.
+  if (wish !== undefined && wish !== null && wish !== false) return undefined;
+  let found: FoundMember | undefined;
+  const own = body.subarray(options.start, options.end);
+  new JsonScanner(['include_usage'], (member) => (found = member)).push(own);
+  if (found) return put(options.start + found.start, options.start + found.end, 'true');
+  const at = body.lastIndexOf('}', options.end - 1);
+  return put(at, at, Object.keys(given).length === 0 ? USAGE_WISH : `,${USAGE_WISH}`);
 }
 
 function parseMember(member: FoundMember | undefined): unknown {
@@ -201,17 +231,33 @@ function parseMember(member: FoundMember | undefined): unknown {
 }
 
 function startsLikeObject(body: Buffer): boolean {
-  for (let at = 0; at < 64; at += 1) {
-    const byte = body[at];
-    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) return byte === 0x7b;
-  }
-  return false;
+  let at = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+  while (body[at] === 0x20 || body[at] === 0x09 || body[at] === 0x0a || body[at] === 0x0d) at += 1;
+  return body[at] === 0x7b;
 }
 
-/** Returns the `model` of a multipart form, whose text fields come without a file name. */
-function modelOfForm(body: Buffer): string | undefined {
-  const at = body.indexOf('name="model"');
-  if (at === -1) return undefined;
-  const field = body.toString('latin1', at, at + 512);
-  return /^name="model"(?:\r?\n[^\r\n]+)*\r?\n\r?\n([^\r\n]{1,256})\r?\n/.exec(field)?.[1];
+/** Longest header section of a part of a form that is read, in bytes, and longest model. */
+const MAX_PART_HEAD = 2048;
+const MAX_FORM_MODEL = 256;
+
+/**
+ * Returns every `model` of a multipart form (RFC 7578): which of several counts differs between
+ * providers. What stands before the first part, or within one, is none.
+ */
+function modelsOfForm(body: Buffer, contentType = ''): string[] {
+  const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;,]{1,70}))/i.exec(contentType) ?? [];
+  const boundary = quoted ?? plain;
+  if (boundary === undefined) return [];
+  const delimiter = Buffer.from(`--${boundary}`);
+  const models: string[] = [];
+  for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at + delimiter.length)) {
+    // A delimiter begins a line.
+    if (at > 0 && body[at - 1] !== 0x0a) continue;
+    const from = at + delimiter.length;
+    const part = body.toString('latin1', from, from + MAX_PART_HEAD + MAX_FORM_MODEL);
+    const [, head = '', value = ''] = /^[ \t]*\r?\n((?:[^\r\n]+\r?\n)*)\r?\n([^\r\n]*)/.exec(part) ?? [];
+    const isModel = /^content-disposition:.*[;\s]name\*?=(?:[\w-]*'[\w-]*')?"?model"?\s*(?:;|$)/im.test(head);
+    if (isModel && value.length <= MAX_FORM_MODEL) models.push(value.trim());
+  }
+  return models.filter((model) => model !== '');
 }

@@ -25,7 +25,7 @@ import { microDollars } from '../usage/micro-dollars.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { TOKEN_COLUMNS, type UsageStatus } from '../protocol/usage.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
-import { isPage, redactWith } from '../providers/error-reason.ts';
+import { isPage, redactWith, type Redact } from '../providers/error-reason.ts';
 import { assertSendable, readBytes } from '../providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
 import { parseJson } from '../base/json.ts';
@@ -176,7 +176,13 @@ export class Forwarder {
     const headers = passedHeaders(request.headers);
     const query = passedQuery(request.query);
     const routeTo = (name: string, { path, body }: Changeable = request): ForwardRoute => {
-      const { model, models, isStreamed, askingBody } = readRequest({ dialect, kind, path, body });
+      const { model, models, isStreamed, askingBody } = readRequest({
+        dialect,
+        kind,
+        path,
+        body,
+        contentType: request.headers['content-type'],
+      });
       const plan = (provider: Provider): PlannedRequest => {
         const endpoint = provider.dialects[dialect];
         if (!endpoint) throw unspokenDialect(provider, dialect);
@@ -494,6 +500,9 @@ class Attempt {
   readonly #startedAt: number;
   #answer: HttpAnswer | undefined;
   #firstAt: number | null = null;
+  /** What the provider had to read, as one text, and the masking of what it answers. */
+  #sent: string | undefined;
+  #masking: Redact | undefined;
   #isDraining = false;
   /**
    * Resolves when the caller of an answer that is read on is gone: then nobody holds bytes back any
@@ -585,9 +594,9 @@ class Attempt {
       try {
         await this.#read(answer);
       } catch (error) {
-        // All of the content is there and paid for: a connection that breaks behind it costs the
-        // usage at most.
-        const isBroken = error instanceof ExchangeFailure && (error.kind === 'network' || error.kind === 'timeout');
+        // All of the content is there and paid for: a connection or a packing that breaks behind it
+        // costs the usage at most.
+        const isBroken = error instanceof ExchangeFailure && error.kind !== 'aborted';
         if (!consumer.isWhole || !isBroken) throw error;
       }
       consumer.finish();
@@ -620,7 +629,7 @@ class Attempt {
 
   async #refused(answer: HttpAnswer): Promise<FailedAttempt> {
     const { status, headers } = answer;
-    const bytes = await readRefusal(answer);
+    const bytes = await readRefusal(answer, this.#options.provider.timeoutMs);
     const text = bytes.toString();
     const document = parseJson(text);
     const failed = this.#failed({ status, headers, body: document });
@@ -629,7 +638,7 @@ class Attempt {
     const outcome = { ...failed, refusesUsageOption: mayConcernOption && /stream_options|include_usage/.test(text) };
     if (!isPassable(outcome.failure)) return outcome;
     const masked = this.#redact(text);
-    const { 'content-length': _length, ...fields } = answeredHeaders(this.#withoutKey(headers));
+    const { 'content-length': _length, ...fields } = answeredHeaders(this.#withoutSecrets(headers));
     const isDocument = typeof document === 'object' && document !== null;
     const isCalledPage = isPage(headers);
     const refusal = {
@@ -652,15 +661,26 @@ class Attempt {
     return headers;
   }
 
+  /** Leaves out the fields of a refusal that quote a secret, or a part of one, in any encoding. */
+  #withoutSecrets(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    // Names are in lower case.
+    const key = this.#options.lease.value?.reveal().toLowerCase() ?? '';
+    const fields = Object.entries(headers);
+    return Object.fromEntries(
+      fields.filter(([name, value]) => !holdsPiece(name, key) && this.#redact(value) === value),
+    );
+  }
+
   /**
    * Masks secrets in a text of the provider, but for what the caller sent itself: a mask there
    * would confirm a guess.
    */
   #redact(text: string): string {
     const { lease, plan } = this.#options;
-    const sent = (): string =>
-      `${plan.request.url} ${JSON.stringify(plan.request.headers)} ${String(plan.request.body ?? '')}`;
-    return redactWith(lease.value, this.#deps.redactor, sent)(text);
+    const { url, headers, body } = plan.request;
+    const sent = (): string => (this.#sent ??= `${url} ${JSON.stringify(headers)} ${String(body ?? '')}`);
+    this.#masking ??= redactWith(lease.value, this.#deps.redactor, sent);
+    return this.#masking(text);
   }
 
   #failed(seen: Refusal | ExchangeFailure): FailedAttempt {
@@ -692,6 +712,18 @@ class Attempt {
     return error instanceof ExchangeFailure ? error : undefined;
   }
 
+  /**
+   * Masks secrets in a name that the provider chose. One that is too short for the key, and holds
+   * no piece of it, stays: this is done for each answer.
+   */
+  #recordable(name: string): string {
+    const { lease, route } = this.#options;
+    if (name === route.model) return name;
+    const key = lease.value?.reveal();
+    if (key === undefined || (name.length < key.length && !holdsPiece(name, key))) return name;
+    return this.#redact(name);
+  }
+
   /** Returns what is recorded of the attempt, finished or broken off. */
   #describe(outcome: AttemptOutcome): RawEvent {
     const { kind, settlement } = outcome;
@@ -704,13 +736,13 @@ class Attempt {
     const status = kind === 'succeeded' ? 'success' : failure && isLimit(failure) ? 'reach_limit' : 'failed';
     const event = draftOf(job, route, lease.keyId, status);
     event.at = clock.now();
-    event.model = model ?? route.model;
+    event.model = model === null ? route.model : this.#recordable(model);
     if ('error' in outcome) event.errorCode = outcome.error.code;
     event.latencyMs = clock.monotonic() - this.#startedAt;
     if (isTimed) event.firstTokenMs = (this.#firstAt ?? 0) - this.#startedAt;
     // An error inside an answer stands for another status than the answer has.
     event.httpStatus = failure?.status ?? this.#answer?.status ?? null;
-    event.generationId = id;
+    event.generationId = id === null ? null : this.#recordable(id);
     if (usage?.costUsd !== undefined) event.costMicros = microDollars(usage.costUsd);
     for (const { field } of TOKEN_COLUMNS) event[field] = usage?.[field];
     return event;
@@ -746,6 +778,17 @@ function nameOfEndpoint({ name, baseUrl }: Provider, { organization = DEFAULT_OR
 /** Length from which a key is searched for in header fields, in characters. */
 const MIN_QUOTED_KEY = 8;
 
+/** Length of the pieces of a text that are searched for in a key, in characters. */
+const PIECE = 12;
+
+/** Returns whether a text holds a piece of a key; one of twice that length is found for sure. */
+function holdsPiece(text: string, key: string): boolean {
+  for (let at = 0; at + PIECE <= text.length; at += PIECE) {
+    if (key.includes(text.slice(at, at + PIECE))) return true;
+  }
+  return false;
+}
+
 /** Beginning of a page, whatever its type is called. */
 const PAGE = /^\uFEFF?\s*<(?:!doctype html|html)\b/i;
 
@@ -780,9 +823,9 @@ function endedBy(reason: unknown): ExchangeFailure {
 }
 
 /** Returns the error document, or nothing where it cannot be read: the status is enough then. */
-async function readRefusal(answer: HttpAnswer): Promise<Buffer> {
+async function readRefusal(answer: HttpAnswer, totalMs: number): Promise<Buffer> {
   try {
-    return await readBytes(answer, MAX_REFUSAL_BYTES);
+    return await readBytes(answer, MAX_REFUSAL_BYTES, totalMs);
   } catch (error) {
     if (error instanceof ExchangeFailure && error.kind !== 'aborted') return Buffer.alloc(0);
     throw error;

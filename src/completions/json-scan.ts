@@ -6,6 +6,7 @@
  * syntax than it needs: a parser has the last word where that matters.
  */
 
+import { BytePieces } from '../base/byte-pieces.ts';
 import { parseJson } from '../base/json.ts';
 import { endOfText } from '../base/spliced-json.ts';
 
@@ -154,7 +155,7 @@ export class JsonScanner {
 /** Text of bounded length whose bytes may come in pieces; most come in one. */
 class PiecedText {
   readonly #maxBytes: number;
-  #pieces: Buffer[] = [];
+  readonly #pieces = new BytePieces();
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -164,12 +165,12 @@ class PiecedText {
   /** Adds the bytes from a place on. */
   add(chunk: Buffer, from: number): void {
     this.#bytes += chunk.length - from;
-    if (this.#bytes <= this.#maxBytes) this.#pieces.push(chunk.subarray(from));
+    if (this.#bytes <= this.#maxBytes) this.#pieces.add(chunk.subarray(from));
   }
 
   clear(): void {
     if (this.#bytes === 0) return;
-    this.#pieces = [];
+    this.#pieces.take();
     this.#bytes = 0;
   }
 
@@ -177,9 +178,9 @@ class PiecedText {
   end(chunk: Buffer, from: number, to: number): string | undefined {
     const isShort = this.#bytes + to - from <= this.#maxBytes;
     if (this.#bytes === 0) return isShort ? chunk.toString('utf8', from, to) : undefined;
-    const pieces = this.#pieces;
-    this.clear();
-    return isShort ? Buffer.concat([...pieces, chunk.subarray(from, to)]).toString() : undefined;
+    this.#bytes = 0;
+    const text = this.#pieces.take(chunk.subarray(from, to));
+    return isShort ? text.toString() : undefined;
   }
 }
 

@@ -8,6 +8,7 @@
  * connection on which the answer has not ended. It leaves with the end, once that was recorded.
  */
 
+import { BytePieces } from '../base/byte-pieces.ts';
 import type { Clock } from '../base/clock.ts';
 import { isPage } from '../providers/error-reason.ts';
 import { AnswerWatcher, type WatchOptions } from './answer-watcher.ts';
@@ -40,8 +41,7 @@ export class PassThrough implements AnswerConsumer {
   readonly #watcher: AnswerWatcher;
   #status = 0;
   #headers: Readonly<Record<string, string>> = {};
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  readonly #held = new BytePieces();
   #holdUntil = 0;
   #begun = false;
   /** Bytes that are still to come, where the head announced how many. */
@@ -83,7 +83,7 @@ export class PassThrough implements AnswerConsumer {
   /** Stops passing bytes on; the usage is still read. */
   cut(): void {
     this.#isCut = true;
-    this.#held = [];
+    this.#held.take();
     this.#cancelEndHold?.();
   }
 
@@ -107,15 +107,14 @@ export class PassThrough implements AnswerConsumer {
     this.#left -= chunk.length;
     // The last bytes are the end for a client that counts: they leave once the answer is recorded.
     if (this.#left === 0) {
-      this.#held.push(passed);
+      this.#held.add(passed);
       return;
     }
     const { error, contents, sawLastEvent } = this.#watcher;
     if (this.#begun && !sawLastEvent) return passed.length === 0 ? undefined : this.#write(passed);
     if (!this.#begun && error) throw error;
-    this.#held.push(passed);
-    this.#heldBytes += passed.length;
-    if (this.#heldBytes < MAX_HOLD_BYTES) {
+    this.#held.add(passed);
+    if (this.#held.bytes < MAX_HOLD_BYTES) {
       const isContentAwaited = !this.#begun && contents === 0;
       if (isContentAwaited && this.#clock.monotonic() < this.#holdUntil) return;
       if (sawLastEvent && this.#holdsEnd()) return;
@@ -125,7 +124,7 @@ export class PassThrough implements AnswerConsumer {
 
   finish(): void {
     const rest = this.#watcher.end();
-    if (rest.length > 0) this.#held.push(rest);
+    this.#held.add(rest);
     if (this.#watcher.error) throw this.#watcher.error;
   }
 
@@ -134,7 +133,7 @@ export class PassThrough implements AnswerConsumer {
     if (this.#isCut) return;
     if (this.#endFailure !== undefined) throw this.#endFailure;
     this.#passHead();
-    const last = this.#takeHeld();
+    const last = this.#held.take();
     try {
       await this.#sink.end(last);
     } catch (error) {
@@ -177,9 +176,10 @@ export class PassThrough implements AnswerConsumer {
   }
 
   #commit(): Promise<void> | void {
+    // A head alone would not leave: nothing is begun by it.
+    if (this.#held.bytes === 0) return undefined;
     this.#passHead();
-    const bytes = this.#takeHeld();
-    return bytes.length === 0 ? undefined : this.#write(bytes);
+    return this.#write(this.#held.take());
   }
 
   /** Passes the head on where that was not done yet. */
@@ -191,14 +191,6 @@ export class PassThrough implements AnswerConsumer {
       throw receiverFailure(error);
     }
     this.#begun = true;
-  }
-
-  #takeHeld(): Buffer {
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    const [only] = held;
-    return held.length === 1 && only ? only : Buffer.concat(held);
   }
 
   /** Returns the headers; an answer that is called a page, and is none, gets its right type. */

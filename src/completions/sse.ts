@@ -7,6 +7,7 @@
  * `event` mean nothing to us.
  */
 
+import { BytePieces } from '../base/byte-pieces.ts';
 import { ExchangeFailure } from '../providers/http-exchange.ts';
 
 /** The longest event, in bytes: a picture in an answer fits, a stream without an end does not. */
@@ -18,8 +19,7 @@ const COLON = 0x3a;
 const SPACE = 0x20;
 
 export class SseSplitter {
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  readonly #pending = new BytePieces();
   #isLineEmpty = true;
   #afterCr = false;
 
@@ -62,27 +62,19 @@ export class SseSplitter {
     }
     if (start === chunk.length) return;
     const rest = start === 0 ? chunk : chunk.subarray(start);
-    this.#pending.push(rest);
-    this.#pendingBytes += rest.length;
-    if (this.#pendingBytes > MAX_EVENT_BYTES) {
+    this.#pending.add(rest);
+    if (this.#pending.bytes > MAX_EVENT_BYTES) {
       throw new ExchangeFailure('garbage', `a stream event of more than ${MAX_EVENT_BYTES} bytes`);
     }
   }
 
   /** Takes the end of the stream: what came without its empty line counts as an event too. */
   end(onEvent: (raw: Buffer) => void): void {
-    if (this.#pendingBytes > 0) this.#emit(Buffer.alloc(0), onEvent);
+    if (this.#pending.bytes > 0) this.#emit(Buffer.alloc(0), onEvent);
   }
 
   #emit(piece: Buffer, onEvent: (raw: Buffer) => void): void {
-    if (this.#pendingBytes === 0) {
-      onEvent(piece);
-      return;
-    }
-    const raw = Buffer.concat([...this.#pending, piece]);
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    onEvent(raw);
+    onEvent(this.#pending.bytes === 0 ? piece : this.#pending.take(piece));
   }
 }
 

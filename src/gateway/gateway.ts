@@ -17,7 +17,7 @@ import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
-import { type OrganizationRights, type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
+import { hintForRight, type OrganizationRights, type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { overUserLimit } from '../callers/user-limits.ts';
 import { askTcpPeerUid, readTcpTable, tcpPeerUid, type TcpEnd } from '../callers/tcp-peer.ts';
@@ -378,7 +378,7 @@ export class Gateway {
     if (asker.has(right, organization)) return;
     this.#deps.recordRefusal(operation, asker.caller, credential);
     throw new AipassError('FORBIDDEN', `${operation} needs the right "${right}"`, {
-      hint: 'ask the owner of this daemon for it',
+      hint: hintForRight(right),
     });
   }
 
@@ -521,12 +521,12 @@ export class Gateway {
     } catch (failure) {
       this.#deps.logger.error('an answer of the gateway leaves before it is recorded', { error: failure });
     }
+    const refused = this.#refusalOf(thrown);
     if (response.destroyed) return;
     if (response.headersSent) {
       breakOff(response);
       return;
     }
-    const refused = this.#refusalOf(thrown);
     const { code, message, hint, retryAfterMs } = refused.error;
     const error = new AipassError(code, maskKeyShapes(message), {
       hint: hint === undefined ? undefined : maskKeyShapes(hint),
@@ -537,8 +537,10 @@ export class Gateway {
     const isUnread = !response.req.complete;
     if (isUnread) response.shouldKeepAlive = false;
     response.writeHead(status, { ...headers, ...refused.headers });
-    if (isUnread && response.req.headers.expect === undefined) endBehindRequest(response, body);
-    else response.end(response.req.method === 'HEAD' ? undefined : body);
+    const { method } = response.req;
+    // Also where `Expect` lets the client wait: it need not.
+    if (isUnread && method !== 'HEAD') endBehindRequest(response, body);
+    else response.end(method === 'HEAD' ? undefined : body);
   }
 }
 
@@ -632,8 +634,14 @@ function endBehindRequest(response: ServerResponse, body: string): void {
 /** Ends a connection in the middle of an answer, after what was written of it. */
 function breakOff(response: ServerResponse): void {
   const { socket } = response;
-  if (socket === null) return;
-  setImmediate(() => socket.destroySoon());
+  if (socket === null) {
+    // The answer before it on its connection has not ended yet.
+    response.once('socket', () => breakOff(response));
+    return;
+  }
+  // To HTTP/1.0 the end of the connection is the end of the answer, unless it is reset.
+  const isEndOfAnswer = response.req.httpVersionMinor === 0 && socket.remotePort !== undefined;
+  setImmediate(() => (isEndOfAnswer ? socket.resetAndDestroy() : socket.destroySoon()));
   const timer = setTimeout(() => socket.destroy(), BREAK_MS);
   timer.unref();
   socket.once('close', () => clearTimeout(timer));

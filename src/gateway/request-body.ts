@@ -4,6 +4,7 @@
  */
 
 import type { IncomingMessage } from 'node:http';
+import { BytePieces } from '../base/byte-pieces.ts';
 import { AipassError } from '../base/errors.ts';
 import { overUserLimit } from '../callers/user-limits.ts';
 
@@ -51,7 +52,7 @@ export async function readBody(request: IncomingMessage, limits: BodyLimits): Pr
 class BodyReading {
   readonly #request: IncomingMessage;
   readonly #limits: BodyLimits;
-  readonly #pieces = new BodyPieces();
+  readonly #pieces = new BytePieces();
   #bytes = 0;
   #outcome: BodyOutcome | undefined;
   #resolve: ((outcome: BodyOutcome) => void) | undefined;
@@ -61,7 +62,7 @@ class BodyReading {
     this.#request = request;
     this.#limits = limits;
     request.push = (piece: Buffer | null) => {
-      if (piece === null) this.#finish({ kind: 'read', body: this.#pieces.join() });
+      if (piece === null) this.#finish({ kind: 'read', body: this.#pieces.take() });
       else this.#take(piece);
       return true;
     };
@@ -103,55 +104,6 @@ class BodyReading {
       Reflect.deleteProperty(this.#request, 'push');
     }
     this.#resolve?.(outcome);
-  }
-}
-
-const EMPTY = Buffer.alloc(0);
-
-/** Size of a block of small pieces, in bytes. */
-const BLOCK_BYTES = 16 * 1024;
-
-/** Size from which a piece is kept as it comes, in bytes. */
-const LARGE_BYTES = 4 * 1024;
-
-/**
- * Pieces of a body. Small ones are copied together: kept as they come, a body in chunks of one byte
- * would take a hundred times its size.
- */
-export class BodyPieces {
-  readonly #kept: Buffer[] = [];
-  #block = EMPTY;
-  #used = 0;
-
-  /** Number of buffers that are kept. */
-  get count(): number {
-    return this.#kept.length + (this.#used > 0 ? 1 : 0);
-  }
-
-  add(piece: Buffer): void {
-    // Most bodies are one piece.
-    if (piece.length >= LARGE_BYTES || this.count === 0) {
-      this.#closeBlock();
-      this.#kept.push(piece);
-      return;
-    }
-    if (this.#used + piece.length > this.#block.length) {
-      this.#closeBlock();
-      this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-    }
-    this.#used += piece.copy(this.#block, this.#used);
-  }
-
-  /** Returns the whole body. */
-  join(): Buffer {
-    this.#closeBlock();
-    return this.#kept.length === 1 ? (this.#kept[0] ?? EMPTY) : Buffer.concat(this.#kept);
-  }
-
-  #closeBlock(): void {
-    if (this.#used > 0) this.#kept.push(this.#block.subarray(0, this.#used));
-    this.#block = EMPTY;
-    this.#used = 0;
   }
 }
 

@@ -94,7 +94,7 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
 function parseAnyTarget(url: string, headers: IncomingHttpHeaders, options: TargetOptions): Target {
   const problem = findProblem(url);
   if (problem !== undefined) return { kind: 'malformed', problem };
-  const { segments, query, endsInSlash } = splitTarget(url);
+  const { path: written, segments, query } = splitTarget(url);
   const first = segments[0];
   if (first === undefined) return { kind: 'root' };
   if (segments.length === 1) {
@@ -111,8 +111,15 @@ function parseAnyTarget(url: string, headers: IncomingHttpHeaders, options: Targ
     const wanted = chooseDialect(tail, headers);
     // A provider may serve a path of another dialect below its only base URL.
     const dialect = endpoints !== undefined && endpoints[wanted] === undefined ? 'openai' : wanted;
-    const path = pathOf(tail, dialect, endpoints?.[dialect]);
-    return { kind: 'forward', provider, dialect, path: endsInSlash && path !== '/' ? `${path}/` : path, query };
+    const { prefix, resource } = pathOf(tail, dialect, endpoints?.[dialect]);
+    const rest = behindSegments(written, segments.length - resource.length);
+    return {
+      kind: 'forward',
+      provider,
+      dialect,
+      path: `/${[...prefix, ...(rest === '' ? [] : [rest])].join('/')}`,
+      query,
+    };
   };
   // Google's SDK for Node uploads to the path of Google's answer, below the host of its base URL.
   const isUpload = first === 'upload' && isVersion(segments[1] ?? '');
@@ -182,26 +189,38 @@ function findSegmentProblem(segment: string): string | undefined {
 
 /** Target in its parts. */
 interface SplitTarget {
+  /** Path as it was written. */
+  readonly path: string;
   /** Segments of the path, empty ones left out. */
   readonly segments: readonly string[];
   /** Query with its `?`, without `key=`. */
   readonly query: string;
-  /** Some APIs answer a path with a slash at its end only. */
-  readonly endsInSlash: boolean;
 }
 
 function splitTarget(url: string): SplitTarget {
   const at = url.indexOf('?');
   const path = at === -1 ? url : url.slice(0, at);
   const segments = segmentsOf(path);
-  const endsInSlash = path.endsWith('/');
-  if (at === -1) return { segments, query: '', endsInSlash };
+  if (at === -1) return { path, segments, query: '' };
   const kept = url
     .slice(at + 1)
     .split('&')
     .filter((parameter) => !isKeyParameter(parameter));
   const query = kept.join('&');
-  return { segments, query: query === '' ? '' : `?${query}`, endsInSlash };
+  return { path, segments, query: query === '' ? '' : `?${query}` };
+}
+
+/**
+ * Returns what stands behind so many segments of a path, as it was written: an API may have an
+ * address with `//` in its paths, or answer one with a slash at its end only.
+ */
+function behindSegments(path: string, count: number): string {
+  let at = 0;
+  for (let left = count; left > 0 && at !== -1; left -= 1) {
+    while (path[at] === '/') at += 1;
+    at = path.indexOf('/', at);
+  }
+  return at === -1 ? '' : path.slice(at).replace(/^\/+/, '');
 }
 
 function segmentsOf(path: string): string[] {
@@ -232,20 +251,25 @@ function decode(text: string): string {
 }
 
 /**
- * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to
- * their base URL, so `/v1/messages`, `/messages` and `/v1/v1/messages` are one path.
+ * Returns the path below the base URL of a dialect: segments of ours, then those of the client.
+ * Clients disagree on how much of it belongs to their base URL, so `/v1/messages`, `/messages` and
+ * `/v1/v1/messages` are one path.
  */
-function pathOf(tail: readonly string[], dialect: Dialect, endpoint: DialectEndpoint | undefined): string {
+function pathOf(
+  tail: readonly string[],
+  dialect: Dialect,
+  endpoint: DialectEndpoint | undefined,
+): { readonly prefix: readonly string[]; readonly resource: readonly string[] } {
   if (dialect === 'gemini') {
     const hasVersion = tail.some((segment, at) => at < 2 && isVersion(segment));
-    return `/${[...(hasVersion ? [] : ['v1beta']), ...tail].join('/')}`;
+    return { prefix: hasVersion ? [] : ['v1beta'], resource: tail };
   }
   const base = endpoint === undefined ? [] : baseSegmentsOf(endpoint);
   const own = base.findIndex((_, from) => base.slice(from).every((segment, at) => segment === tail[at]));
   const below = own === -1 ? tail : tail.slice(base.length - own);
   const from = below.findIndex((segment) => segment !== 'v1');
   const resource = from === -1 ? [] : below.slice(from);
-  return `/${[...(dialect === 'anthropic' ? ['v1'] : []), ...resource].join('/')}`;
+  return { prefix: dialect === 'anthropic' ? ['v1'] : [], resource };
 }
 
 function providerOfDialect(segments: readonly string[], headers: IncomingHttpHeaders, options: TargetOptions): string {

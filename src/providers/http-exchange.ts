@@ -673,9 +673,13 @@ function unpack(source: BodySource, headers: Readonly<Record<string, string>>): 
     .split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => !NO_PACKINGS.has(name));
+  if (packings.length > MAX_PACKINGS) throw new ExchangeFailure('garbage', 'a body that is compressed too many times');
   // The last one was applied last.
   return packings.reduceRight<BodySource>(unpackOne, source);
 }
+
+/** Most packings of one body: each takes memory before its first byte. */
+const MAX_PACKINGS = 3;
 
 /** Names of no packing; some servers put the character set there. */
 const NO_PACKINGS = new Set(['', 'identity', 'none', 'utf-8', 'utf8']);

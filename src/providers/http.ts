@@ -3,6 +3,7 @@
  * checks and records of generations; completions are not.
  */
 
+import { BytePieces } from '../base/byte-pieces.ts';
 import { parseJson } from '../base/json.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
@@ -57,7 +58,7 @@ export async function askJson(
     const limits = { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES };
     const control = { clock, signal: AbortSignal.any([signal, deadline.signal]) };
     const answer = await openExchange(full, limits, control);
-    const bytes = await readBytes(answer, MAX_DOCUMENT_BYTES);
+    const bytes = await readBytes(answer, MAX_DOCUMENT_BYTES, totalMs);
     return { status: answer.status, headers: answer.headers, body: parseJson(new TextDecoder().decode(bytes)) };
   } catch (error) {
     if (!(error instanceof ExchangeFailure)) throw error;
@@ -95,17 +96,16 @@ export function assertSendable(key: Secret): void {
 }
 
 /**
- * Returns the whole body.
+ * Returns the whole body, which has to come within `totalMs`.
  *
  * @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection.
  */
-export async function readBytes(answer: HttpAnswer, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  await answer.each((chunk) => {
-    bytes += chunk.byteLength;
-    if (bytes > maxBytes) throw new ExchangeFailure('garbage', `more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  });
-  return Buffer.concat(chunks, bytes);
+export async function readBytes(answer: HttpAnswer, maxBytes: number, totalMs: number): Promise<Buffer> {
+  const pieces = new BytePieces();
+  const take = (chunk: Buffer): void => {
+    pieces.add(chunk);
+    if (pieces.bytes > maxBytes) throw new ExchangeFailure('garbage', `more than ${maxBytes} bytes`);
+  };
+  await answer.each(take, { contentWaitMs: totalMs, contents: () => 0 });
+  return pieces.take();
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
@@ -35,14 +36,23 @@ describe('a forwarded request', () => {
     await fixture.forward({
       method: 'GET',
       path: '/files',
-      query: `?api_key=${token}&a=aip-x&b=%61ip-${token.slice(4)}`,
+      query: `?api_key=${token}&a=aip-x&b=%61ip-${token.slice(4)}&c=%zz%2561ip-${token.slice(4)}`,
       body: null,
-      headers: { 'x-litellm-api-key': token, 'x-auth': `Token ${token}`, 'x-short': 'aip-x', 'x-list': [token, 'b'] },
+      headers: {
+        'x-litellm-api-key': token,
+        'x-auth': `Token ${token}`,
+        'x-short': 'aip-x',
+        'x-list': [token, 'b'],
+        'x-encoded': encodeURIComponent(token).replace('a', '%61'),
+        'x-basic': `Basic ${Buffer.from(`u:${token}`).toString('base64')}`,
+        [`x-${token.toLowerCase()}`]: '1',
+      },
     });
     const [request] = fixture.arrived;
     expect(request?.url).toBe('/v1/files?a=aip-x');
     expect(request?.headers).toHaveProperty('x-short', 'aip-x');
-    expect(JSON.stringify(request?.headers)).not.toContain(token);
+    expect(JSON.stringify(request?.headers).toLowerCase()).not.toContain(token.slice(4).toLowerCase());
+    expect(request?.headers).not.toHaveProperty('x-basic');
   });
 
   test('has the pool key and no other credential, and all else as the client sent it', async () => {
@@ -222,6 +232,33 @@ describe('an answer', () => {
     const { sink } = await fixture.forward();
     expect(sink).toMatchObject({ status, headers: { 'content-type': 'application/json', 'x-id': '1' } });
     expect(JSON.stringify(sink.headers)).not.toContain('sk-canary');
+  });
+
+  test('with 400 comes without the fields that quote a key in part or encoded', async () => {
+    await using fixture = await startForward();
+    const key = keyOf(1);
+    const fields = {
+      'x-echo': Buffer.from(key).toString('base64'),
+      'x-url': key.replaceAll(/./g, (char) => `%${char.charCodeAt(0).toString(16)}`),
+      'www-authenticate': `Bearer realm="${key.slice(0, 30)}"`,
+      [`x-${key}`]: '1',
+    };
+    fixture.answerWith(json({ error: null }, 400, { ...fields, 'x-id': '1' }));
+    const { sink } = await fixture.forward();
+    expect(Object.keys(sink.headers)).toContain('x-id');
+    for (const name of Object.keys(fields)) expect(Object.keys(sink.headers)).not.toContain(name);
+  });
+
+  test('whose names are made of the key is recorded without it', async () => {
+    await using fixture = await startForward();
+    for (const name of [keyOf(1), keyOf(1).slice(0, 30), Buffer.from(keyOf(1)).toString('base64')]) {
+      fixture.answerWith(json({ id: `i-${name}`, model: `m/${name}`, choices: [{ message: { content: 'x' } }] }));
+      await fixture.forward();
+    }
+    expect(fixture.recorded).toHaveLength(3);
+    for (const { model, generationId } of fixture.recorded) {
+      expect([model, generationId]).toEqual([expect.stringContaining('[secret]'), expect.stringContaining('[secret]')]);
+    }
   });
 
   test('with status 204 has no body', async () => {
@@ -484,6 +521,16 @@ describe('usage', () => {
     expect(fixture.recorded).toMatchObject([{ status: 'success', ...recorded }]);
   }); // prettier-ignore
 
+  test('of any depth does no harm', async () => {
+    await using fixture = await startForward();
+    const deep = `${'['.repeat(25_000)}${']'.repeat(25_000)}`;
+    const odd = `data: {"choices":[],"usage":{"prompt_tokens":3,"x":${deep}}}\n\n`;
+    fixture.answerWith(events(STREAM + USAGE_EVENT + odd + DONE));
+    const { sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
+    expect(sink).toMatchObject({ state: 'ended', text: STREAM + DONE });
+    expect(fixture.recorded).toMatchObject([{ status: 'success', promptTokens: 3, completionTokens: 5 }]);
+  });
+
   test('of a path that is not known is not looked for', async () => {
     await using fixture = await startForward();
     fixture.answerWith(json({ usage: USAGE }));
@@ -636,6 +683,64 @@ describe('a refusal', () => {
   });
 });
 
+describe('keep-alives before the content', () => {
+  const PING = ': ping\n\n';
+
+  test.each([
+    ['asked for on behalf of the client', '{"stream":true}'],
+    ['asked for by the client', '{"stream":true,"stream_options":{"include_usage":true}}'],
+  ])('leave after a few seconds, with usage that is %s', async (_how, body) => {
+    const clock = new ManualClock();
+    await using fixture = await startForward({ clock });
+    const sink = new Received();
+    const { promise: isHeld, resolve: hold } = Promise.withResolvers<ServerResponse>();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(PING, () => hold(response));
+    });
+    const forwarding = fixture.forward({ body: Buffer.from(body) }, { sink });
+    const response = await isHeld;
+    await until('the keep-alives', () => {
+      clock.advance(1000);
+      response.write(PING);
+      return sink.chunks.length > 0;
+    });
+    expect(sink.text.replaceAll(PING, '')).toBe('');
+    response.end(STREAM + DONE);
+    await forwarding;
+    expect(sink.state).toBe('ended');
+    expect(sink.text.replaceAll(PING, '')).toBe(STREAM + DONE);
+  });
+
+  test('begin nothing while they are held: an error behind them gives way to another key', async () => {
+    await using fixture = await startForward({ keys: 2 });
+    fixture.answerWith((response, _request, count) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const failed = eventOf({ error: { message: 'limit', code: 429 } });
+      response.end(PING + (count === 1 ? failed : STREAM + DONE));
+    });
+    const { sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
+    expect(sink.text).toBe(PING + STREAM + DONE);
+    expect(fixture.arrived).toHaveLength(2);
+  });
+
+  test('that are half there after a few seconds begin nothing either', async () => {
+    const clock = new ManualClock();
+    await using fixture = await startForward({ clock, keys: 2 });
+    const { promise: isHeld, resolve: hold } = Promise.withResolvers<ServerResponse>();
+    fixture.answerWith((response, _request, count) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      if (count === 1) response.write(':', () => hold(response));
+      else response.end(STREAM + DONE);
+    });
+    const forwarding = fixture.forward({ body: Buffer.from('{"stream":true}') });
+    const response = await isHeld;
+    clock.advance(6000);
+    response.end(` x\n\n${eventOf({ error: { message: 'limit', code: 429 } })}`.slice(0, -1));
+    const { sink } = await forwarding;
+    expect(sink.state).toBe('ended');
+  });
+});
+
 describe('a stream that breaks', () => {
   test.each([
     ['with its connection', true],
@@ -698,6 +803,18 @@ describe('a stream that breaks', () => {
     const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
     expect(outcome.kind).toBe('answered');
     expect(sink).toMatchObject({ state: 'ended', text: STREAM + DONE });
+  });
+
+  test('within its packing, behind its end, has lost nothing', async () => {
+    await using fixture = await startForward();
+    const packed = gzipSync(STREAM + DONE).subarray(0, -8);
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' }).end(packed);
+    });
+    const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
+    expect(outcome.kind).toBe('answered');
+    expect(sink).toMatchObject({ state: 'ended', text: STREAM + DONE });
+    expect(fixture.settled).toMatchObject([{ kind: 'succeeded' }]);
   });
 
   test('that is a document is cut off, too', async () => {
@@ -815,7 +932,7 @@ describe('the last event of a stream', () => {
     });
     const { sink } = await fixture.forward();
     expect(sink.text).toBe(text);
-    expect(sink.state).toBe('aborted');
+    expect(sink.state).toBe('ended');
   });
 
   test('is not passed on later where its client goes away', async () => {

@@ -311,6 +311,64 @@ it.each([
   expect(await all).toMatch(/^HTTP\/1\.1 200 [^]*"pong"\r\n0\r\n\r\n$/);
 });
 
+it('a stream that breaks behind another request ends its connection once that one was answered', async () => {
+  const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>();
+  const { promise: isBroken, resolve: broken } = Promise.withResolvers<void>();
+  await using gateway = await startTestGateway({
+    forward: async (request, sink, signal) => {
+      if (request.path !== '/broken') {
+        await mayEnd;
+        return await answerPong(request, sink, signal);
+      }
+      sink.head(200, { 'content-type': 'text/event-stream' });
+      await sink.write(Buffer.from('data: one\n\n'));
+      sink.abort();
+      broken();
+      const error = new AipassError('PROVIDER_UNAVAILABLE', 'broke off');
+      return { kind: 'failed', error, begun: true, isRepeated: false };
+    },
+  });
+  const socket = gateway.connect();
+  const all = readAll(socket);
+  socket.write('GET /local/v1/x HTTP/1.1\r\nHost: x\r\n\r\nGET /local/v1/broken HTTP/1.1\r\nHost: x\r\n\r\n');
+  await isBroken;
+  end();
+  expect(await all).toMatch(/"pong"\r\n0\r\n\r\nHTTP\/1\.1 200 [^]*data: one\n\n\r\n$/);
+});
+
+it('a broken answer to HTTP/1.0 on loopback is a reset, and not an end', async () => {
+  await using gateway = await startTestGateway({
+    forward: async (_request, sink) => {
+      sink.head(200, { 'content-type': 'text/event-stream' });
+      await sink.write(Buffer.from('data: one\n\n'));
+      sink.abort();
+      const error = new AipassError('PROVIDER_UNAVAILABLE', 'broke off');
+      return { kind: 'failed', error, begun: true, isRepeated: false };
+    },
+  });
+  const { port, token } = await gateway.listeners.openRun(OWN_GRANT);
+  const socket = gateway.connect(port);
+  const failed = once(socket, 'error');
+  socket.resume();
+  socket.write(`GET /local/v1/x HTTP/1.0\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  expect((await failed)[0]).toMatchObject({ code: 'ECONNRESET' });
+});
+
+it('a body that is sent without waiting for 100 Continue does not cost its client the answer', async () => {
+  await using gateway = await startTestGateway();
+  const { port } = await gateway.listeners.openRun(OWN_GRANT);
+  for (let round = 0; round < 10; round += 1) {
+    const socket = gateway.connect(port);
+    const all = readAll(socket);
+    const length = 20 * MEGABYTE.length;
+    socket.write(`POST /local/v1/x HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nExpect: 100-continue\r\n`);
+    socket.write(`Connection: close\r\nContent-Length: ${length}\r\n\r\n`);
+    for (let sent = 0; sent < length; sent += MEGABYTE.length) socket.write(MEGABYTE);
+    expect(await all).toMatch(/^HTTP\/1\.1 401 /);
+    socket.destroy();
+  }
+});
+
 it('a user over the limit of connections or requests is told to wait', async () => {
   await using gateway = await startTestGateway({ limits: { connections: 2, inFlight: 1 }, forward: HANGING });
   const [first, second] = [gateway.connect(), gateway.connect()];

@@ -148,6 +148,19 @@ describe('the socket', () => {
     expect([reply.status, reply.headers.allow]).toEqual([405, 'GET, HEAD, POST, PUT, PATCH, DELETE']);
   });
 
+  it('the offer of HTTP/2 that Java makes is ignored, and its request served', async () => {
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n';
+    const body = Buffer.alloc(500_000, 'a');
+    socket.write(`POST /local/v1/x HTTP/1.1\r\nHost: x\r\n${offer}Content-Length: ${body.length}\r\n\r\n`);
+    socket.write(body);
+    await once(socket, 'data');
+    socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    expect(await all).toMatch(/^HTTP\/1\.1 200 [^]*"pong"[^]*HTTP\/1\.1 200 [^]*ok\n$/);
+    expect(gateway.calls.at(-1)?.body?.equals(body)).toBe(true);
+  });
+
   it('a request for another protocol gets 426, and its connection ends', async () => {
     const socket = gateway.connect();
     const all = readAll(socket);

@@ -12,7 +12,7 @@ import { portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
 
 async function readAll(answer: HttpAnswer): Promise<string> {
-  return (await readBytes(answer, 16 * 1024 * 1024)).toString();
+  return (await readBytes(answer, 16 * 1024 * 1024, 60_000)).toString();
 }
 
 const LIMITS = { waitMs: 10_000, maxBytes: 1024 * 1024 };
@@ -349,6 +349,49 @@ describe.each([
   ])('takes %s that is announced as compressed', async (_case, head, body = '') => {
     await using server = await serveBytes(`HTTP/1.1 ${head}\r\n\r\n${body}`);
     expect(await readAll(await open(server.url))).toBe('');
+  });
+
+  test('fails where a body is packed more often than anybody does', async () => {
+    const packings = Array.from({ length: 2000 }, () => 'gzip').join(',');
+    await using server = await serveBytes(
+      `HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Encoding: ${packings}\r\n\r\n`,
+    );
+    const failure = await failureOf(open(server.url));
+    expect(failure).toMatchObject({ kind: 'garbage', detail: expect.stringContaining('too many times') });
+  });
+
+  test('fails where a whole body takes too long, though its bytes go on coming', async () => {
+    const clock = new ManualClock();
+    let sent: Socket | undefined;
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.resume().write('HTTP/1.1 400 Bad Request\r\nContent-Length: 1000\r\n\r\n');
+      sent = socket;
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const answer = await open(`http://127.0.0.1:${portOf(server)}/`, { clock });
+    let came = 0;
+    const reading = readBytes(
+      {
+        ...answer,
+        each: (take, options) =>
+          answer.each((chunk) => {
+            came += chunk.length;
+            return take(chunk);
+          }, options),
+      },
+      1000,
+      3000,
+    );
+    const failing = failureOf(reading);
+    for (let at = 1; at <= 4; at += 1) {
+      sent?.write('x');
+      await until('a byte came', () => came >= at || clock.waits.length === 0);
+      clock.advance(1000);
+    }
+    expect(await failing).toMatchObject({ kind: 'timeout' });
+    server.close();
   });
 
   test('fails where a compressed body is cut', async () => {

@@ -35,6 +35,8 @@ describe('the path of a request', () => {
     ['/deepseek/v1/chat/completions', {}, 'deepseek openai /chat/completions'],
     ['/openai//v1//models', {}, 'openai openai /models'],
     ['/openai/v1/models/', {}, 'openai openai /models/'],
+    ['/openai/v1/scrape/https://example.com//x/', {}, 'openai openai /scrape/https://example.com//x/'],
+    ['//openai'.slice(1) + '//v1//chat/completions', {}, 'openai openai /chat/completions'],
     ['/anthropic/v1/messages/?beta=true', VERSION, 'anthropic anthropic /v1/messages/?beta=true'],
     ['/openai/', {}, 'openai openai /'],
     ['/google/v1beta/models/', {}, 'google gemini /v1beta/models/'],

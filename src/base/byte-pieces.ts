@@ -1,0 +1,63 @@
+/**
+ * Bytes that come in pieces and are wanted as a whole. Small pieces are copied together: kept as
+ * they come, what is sent in pieces of one byte would take a hundred times its size. Pure.
+ */
+
+const EMPTY = Buffer.alloc(0);
+
+/** Size of a block of small pieces, in bytes. */
+const BLOCK_BYTES = 16 * 1024;
+
+/** Size from which a piece is kept as it comes, in bytes. */
+const LARGE_BYTES = 4 * 1024;
+
+/** Collects bytes that come in pieces. */
+export class BytePieces {
+  #kept: Buffer[] = [];
+  #block = EMPTY;
+  #used = 0;
+  #bytes = 0;
+
+  /** Length of what was added, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Number of buffers that are kept. */
+  get count(): number {
+    return this.#kept.length + (this.#used > 0 ? 1 : 0);
+  }
+
+  add(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#bytes += piece.length;
+    // Most bodies are one piece.
+    if (piece.length >= LARGE_BYTES || this.count === 0) {
+      this.#closeBlock();
+      this.#kept.push(piece);
+      return;
+    }
+    if (this.#used + piece.length > this.#block.length) {
+      this.#closeBlock();
+      this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    }
+    this.#used += piece.copy(this.#block, this.#used);
+  }
+
+  /** Returns all bytes with the last ones behind them, and begins anew. */
+  take(last: Buffer = EMPTY): Buffer {
+    this.#closeBlock();
+    const pieces = this.#kept;
+    if (last.length > 0) pieces.push(last);
+    this.#kept = [];
+    this.#bytes = 0;
+    const [only = EMPTY] = pieces;
+    return pieces.length <= 1 ? only : Buffer.concat(pieces);
+  }
+
+  #closeBlock(): void {
+    if (this.#used > 0) this.#kept.push(this.#block.subarray(0, this.#used));
+    this.#block = EMPTY;
+    this.#used = 0;
+  }
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { readRequest } from '../../../src/completions/forward-request.ts';
+
+const CHAT = { dialect: 'openai', kind: 'chat', path: '/chat/completions' } as const;
+const FORM = { dialect: 'openai', kind: 'audio', path: '/audio/transcriptions' } as const;
+
+const read = (body: string) => readRequest({ ...CHAT, body: Buffer.from(body) });
+const asking = (body: string) => read(body).askingBody?.toString();
+
+describe('a streamed chat whose client did not ask for usage', () => {
+  test.each([
+    ['{"stream":true}', '{"stream_options":{"include_usage":true},"stream":true}'],
+    ['{"stream":true,"stream_options":{}}', '{"stream":true,"stream_options":{"include_usage":true}}'],
+    [
+      '{"stream":true,"stream_options": { "n": 12345678901234567890, "f": 1.0, "e": 1e400 } }',
+      '{"stream":true,"stream_options": { "n": 12345678901234567890, "f": 1.0, "e": 1e400 ,"include_usage":true} }',
+    ],
+    [
+      '{"stream_options":{"a":{"include_usage":1},"include_usage" : null},"stream":true}',
+      '{"stream_options":{"a":{"include_usage":1},"include_usage" :true},"stream":true}',
+    ],
+  ])('asks with all other bytes as they came: %s', (body, sent) => {
+    expect(asking(body)).toBe(sent);
+  });
+
+  test.each(['1', '"true"', 'true'])('leaves the wish %s as its client put it', (wish) => {
+    expect(asking(`{"stream":true,"stream_options":{"include_usage":${wish}}}`)).toBeUndefined();
+  });
+
+  test.each(['[]', '"yes"', '7'])('leaves options that are %s to the provider', (options) => {
+    expect(asking(`{"stream":true,"stream_options":${options}}`)).toBeUndefined();
+  });
+
+  test('asks whatever depth its options have', () => {
+    const deep = `{"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
+    expect(asking(`{"stream":true,"stream_options":${deep}}`)).toContain('"include_usage":true');
+  });
+});
+
+test.each([
+  ['blanks', ' '.repeat(200)],
+  ['a byte order mark', '\uFEFF'],
+])('a request behind %s is read', (_what, before) => {
+  expect(read(`${before}{"model":"m","stream":true}`)).toMatchObject({ model: 'm', isStreamed: true });
+});
+
+const part = (name: string, value: string): string =>
+  `--B\r\ncontent-disposition: form-data; ${name}\r\n\r\n${value}\r\n`;
+const modelsIn = (body: string, contentType = 'multipart/form-data; boundary=B') => {
+  const { model, models = [] } = readRequest({ ...FORM, body: Buffer.from(body), contentType });
+  return [model, ...models];
+};
+
+describe('a form', () => {
+  test.each([
+    ['before its parts', `name="model"\r\n\r\ncheap\r\n${part('name="model"', 'dear')}--B--\r\n`, ['dear']],
+    [
+      'within another part',
+      `${part('name="prompt"', 'name="model"\r\n\r\ncheap')}${part('name="model"', 'dear')}--B--`,
+      ['dear'],
+    ],
+    ['twice', `${part('name="model"', 'cheap')}${part('name="model"', 'dear')}--B--`, ['cheap', 'dear']],
+    ['without quotes', `${part('name=model', 'dear')}--B--`, ['dear']],
+    ['in the later notation', `${part(`name*=UTF-8''model`, 'dear')}--B--`, ['dear']],
+    ['in the name of a file', `${part('name="file"; filename="model"', 'x')}--B--`, [undefined]],
+    ['nowhere', `${part('name="file"', 'x')}--B--`, [undefined]],
+  ])('that has a model %s is read part by part', (_where, body, found) => {
+    expect(modelsIn(body)).toEqual(found);
+  });
+
+  test('is read by its own boundary, quoted or not', () => {
+    const body = part('name="model"', 'm').replaceAll('--B', '--a b');
+    expect(modelsIn(body, 'multipart/form-data; boundary="a b"')).toEqual(['m']);
+    expect(modelsIn(part('name="model"', 'm'), 'text/plain')).toEqual([undefined]);
+  });
+});
