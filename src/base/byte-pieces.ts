@@ -8,6 +8,9 @@ const EMPTY = Buffer.alloc(0);
 /** Size of a block of small pieces, in bytes. */
 const BLOCK_BYTES = 16 * 1024;
 
+/** Pieces that are kept as they come before small ones are copied. */
+const KEPT_PIECES = 8;
+
 /** Size from which a piece is kept as it comes, in bytes. */
 const LARGE_BYTES = 4 * 1024;
 
@@ -31,8 +34,8 @@ export class BytePieces {
   add(piece: Buffer): void {
     if (piece.length === 0) return;
     this.#bytes += piece.length;
-    // Most bodies are one piece.
-    if (piece.length >= LARGE_BYTES || this.count === 0) {
+    // Most come in one piece, or in few.
+    if (piece.length >= LARGE_BYTES || this.#kept.length < KEPT_PIECES) {
       this.#closeBlock();
       this.#kept.push(piece);
       return;

@@ -211,7 +211,7 @@ function splitTarget(url: string): SplitTarget {
 }
 
 /**
- * Returns what stands behind so many segments of a path, as it was written: an API may have an
+ * Returns what stands behind so many segments of a path, as it was written. An API may have an
  * address with `//` in its paths, or answer one with a slash at its end only.
  */
 function behindSegments(path: string, count: number): string {
