@@ -70,7 +70,9 @@ export class Output {
     this.#env = env;
     // npx sets it (npm-exec(1)); a clone has no command aipassd.
     const isNpx = env['npm_lifecycle_event'] === 'npx' && verbs.length > 0;
-    this.#command = isNpx ? new RegExp(`(?<![\\w./-])aipassd (?=(?:${verbs.join('|')})(?![\\w-]))`, 'g') : undefined;
+    this.#command = isNpx
+      ? new RegExp(`(?<![\\w./-])aipassd (?=(?:${verbs.join('|')}|--help)(?![\\w-]))`, 'g')
+      : undefined;
     this.#colour = stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   }
 

@@ -12,6 +12,7 @@ import { AipassError } from '../base/errors.ts';
 import { MOMENT_FORMS, parseMoment } from '../base/moment.ts';
 import type { Paths } from '../base/paths.ts';
 import { plainText } from '../base/plain-text.ts';
+import { splitList } from '../base/split-list.ts';
 import type { Aipass } from '../client/aipass.ts';
 import type { Output } from './output.ts';
 
@@ -144,8 +145,8 @@ export function textListOption(
   return {
     kind: 'value',
     placeholder,
-    help: `${help}; may be given again`,
-    parse: (value, _name, earlier) => [...(Array.isArray(earlier) ? earlier.map(String) : []), value],
+    help: `${help}; several with commas, or given again`,
+    parse: (value, _name, earlier) => [...(Array.isArray(earlier) ? earlier.map(String) : []), ...splitList(value)],
     completion,
   };
 }

@@ -23,7 +23,7 @@ import type {
   NewRecord,
   RecordChange,
 } from '../credentials/credential-records.ts';
-import { findKeys, whyNoKey, type ApiKey } from '../credentials/api-keys.ts';
+import { findKeys, variableOf, whyNoKey, type ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type {
@@ -583,8 +583,10 @@ export class ProviderCredentials {
     const known = [...providers.names()].toSorted().map((one) => `'${one}'`);
     const near = nearestProvider(plainText(name, 64), providers.names());
     const meant = near === undefined ? '' : `did you mean "${near}"? Else `;
+    // Any name may have a key there, and makes a pool.
+    const writing = /^[a-z][a-z0-9-]{0,63}$/.test(name) ? `write ${variableOf(name)}=… into the .env file, or ` : '';
     throw new AipassError('UNSUPPORTED', `Unsupported provider '${name}'. Supported: [${known.join(', ')}]`, {
-      hint: `${meant}describe a provider of your own under "providers" in the configuration`,
+      hint: `${meant}${writing}describe a provider of your own under "providers" in the configuration`,
     });
   }
 

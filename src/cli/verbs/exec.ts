@@ -15,6 +15,7 @@ import { basename, join, resolve as resolvePath } from 'node:path';
 import { type Backoff, backoffMs } from '../../base/backoff.ts';
 import { foregroundClock } from '../../base/clock.ts';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { resolvePaths } from '../../base/paths.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { shellQuote } from '../../base/shell-quote.ts';
 import { delay } from '../../base/timers.ts';
@@ -296,7 +297,7 @@ export const gatewayToken = defineVerb({
     if (created.port === null) {
       out.warn(
         'no listener takes this token: gateway.port is not set',
-        'add "gateway": { "port": 8788 } to the configuration, then restart aipassd',
+        `add "gateway": { "port": 8788 } to ${resolvePaths().config}, then restart the daemon`,
       );
     }
   },
