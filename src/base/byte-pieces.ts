@@ -17,7 +17,9 @@ const LARGE_BYTES = 4 * 1024;
 /** Collects bytes that come in pieces. */
 export class BytePieces {
   #kept: Buffer[] = [];
+  /** Block of small pieces; what is between its marks is not among the kept ones yet. */
   #block = EMPTY;
+  #start = 0;
   #used = 0;
   #bytes = 0;
 
@@ -28,7 +30,7 @@ export class BytePieces {
 
   /** Number of buffers that are kept. */
   get count(): number {
-    return this.#kept.length + (this.#used > 0 ? 1 : 0);
+    return this.#kept.length + (this.#used > this.#start ? 1 : 0);
   }
 
   add(piece: Buffer): void {
@@ -43,6 +45,8 @@ export class BytePieces {
     if (this.#used + piece.length > this.#block.length) {
       this.#closeBlock();
       this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      this.#start = 0;
+      this.#used = 0;
     }
     this.#used += piece.copy(this.#block, this.#used);
   }
@@ -53,14 +57,16 @@ export class BytePieces {
     const pieces = this.#kept;
     if (last.length > 0) pieces.push(last);
     this.#kept = [];
+    this.#block = EMPTY;
+    this.#start = 0;
+    this.#used = 0;
     this.#bytes = 0;
     const [only = EMPTY] = pieces;
     return pieces.length <= 1 ? only : Buffer.concat(pieces);
   }
 
   #closeBlock(): void {
-    if (this.#used > 0) this.#kept.push(this.#block.subarray(0, this.#used));
-    this.#block = EMPTY;
-    this.#used = 0;
+    if (this.#used > this.#start) this.#kept.push(this.#block.subarray(this.#start, this.#used));
+    this.#start = this.#used;
   }
 }

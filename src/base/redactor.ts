@@ -6,6 +6,7 @@
 
 import { BoundedMap } from './bounded-map.ts';
 import { SECRET_PLACEHOLDER } from './secret.ts';
+import { SentText } from './sent-text.ts';
 
 /** Minimum length of a masked value: shorter ones are words that occur in every text. */
 const MIN_MASKED_LENGTH = 6;
@@ -20,8 +21,11 @@ const MAX_PARTED_LENGTH = 4096;
 const KEY_SHAPES =
   /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|hf_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|aip-[A-Za-z0-9_-]{43}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
 
+/** Maximum length of a run that is read as one: V8 fails to match one of millions of characters. */
+const MAX_RUN = 500_000;
+
 /** A run of characters that keys are made of, as long as the shortest part worth masking. */
-const KEY_RUN = new RegExp(`(?<!\\\\)[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
+const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},${MAX_RUN}}`, 'g');
 
 interface Encoding {
   readonly run: RegExp;
@@ -32,40 +36,75 @@ interface Encoding {
 
 /**
  * Encodings in which a text may quote a value, each with the runs of characters that may be
- * encoded, and their decoders. A run is read at every offset at which the value may begin in it. It
- * does not begin with the letter of an escape (`\n`), which stays in a JSON text.
+ * encoded, and their decoders. A run is read at every offset at which the value may begin in it.
  */
 const ENCODINGS: readonly Encoding[] = [
   {
     // Base64 and base64url.
-    run: /(?<!\\)[A-Za-z0-9+/_-]{8,}={0,2}/g,
+    run: new RegExp(`[A-Za-z0-9+/_-]{8,${MAX_RUN}}={0,2}`, 'g'),
     share: 0.75,
     decode: (run) => [0, 1, 2, 3].map((offset) => Buffer.from(run.slice(offset), 'base64').toString('latin1')),
   },
   {
-    run: /(?<!\\)[0-9A-Fa-f]{12,}/g,
+    run: new RegExp(`[0-9A-Fa-f]{12,${MAX_RUN}}`, 'g'),
     share: 0.5,
     decode: (run) => [0, 1].map((offset) => Buffer.from(run.slice(offset), 'hex').toString('latin1')),
   },
   {
-    // The encoding of URLs.
-    run: /(?<!\\)[%A-Za-z0-9._~+-]{8,}/g,
+    // The encoding of URLs, also of what was encoded before.
+    run: new RegExp(`[%A-Za-z0-9._~+-]{8,${MAX_RUN}}`, 'g'),
     share: 1,
-    decode: (run) =>
-      run.includes('%') ? [run.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, code: string) => fromHex(code))] : [],
+    decode: (run) => {
+      if (!run.includes('%')) return [];
+      const once = run.replaceAll(/%([0-9A-Fa-f]{2})/g, fromHex);
+      return [once, once.replaceAll(/%([0-9A-Fa-f]{2})/g, fromHex)];
+    },
   },
   {
-    // The escapes of JSON: PHP writes `\/`, and any character may be written by its number.
-    run: /(?<!\\)(?:[A-Za-z0-9_.~+/=-]|\\(?:\/|u[0-9A-Fa-f]{4})){8,}/g,
+    // The escapes of JSON and of programs: PHP writes `\/`, and any character may be written by its
+    // number. Where a text stands in another one, backslashes are doubled.
+    run: new RegExp(`[A-Za-z0-9_.~+/=\\\\-]{8,${MAX_RUN}}`, 'g'),
     share: 1,
     decode: (run) =>
-      run.includes('\\')
-        ? [run.replaceAll(/\\u([0-9A-Fa-f]{4})/g, (_, code: string) => fromHex(code)).replaceAll('\\/', '/')]
+      ESCAPED.test(run)
+        ? [
+            run
+              .replaceAll(/\\+(?:u00|x)([0-9A-Fa-f]{2})/g, fromHex)
+              .replaceAll(/\\+[bfnrt]/g, ' ')
+              .replaceAll(/\\+\//g, '/'),
+          ]
         : [],
+  },
+  {
+    // The references of HTML and XML.
+    run: new RegExp(`[A-Za-z0-9_.~+/=&#;-]{8,${MAX_RUN}}`, 'g'),
+    share: 1,
+    decode: (run) =>
+      run.includes('&#')
+        ? [
+            run
+              .replaceAll(/&#x0*([0-9A-Fa-f]{2});/gi, fromHex)
+              .replaceAll(/&#0*(\d{2,3});/g, (_, code: string) => String.fromCharCode(Number(code))),
+          ]
+        : [],
+  },
+  {
+    // UTF-16, read as if it were not: every second byte is zero.
+    run: new RegExp(`[\\0A-Za-z0-9_.~+/=-]{8,${MAX_RUN}}`, 'g'),
+    share: 1,
+    decode: (run) => (run.includes('\0') ? [run.replaceAll('\0', '')] : []),
   },
 ];
 
-function fromHex(code: string): string {
+const ESCAPED = /\\(?:\/|u00[0-9A-Fa-f]{2}|x[0-9A-Fa-f]{2})/;
+
+/** Returns what of an escape may stand at a place, behind its backslash: `\n` is one in JSON. */
+function escapeAt(text: string, at: number): string {
+  if (text[at - 1] !== '\\') return '';
+  return /^(?:[bfnrt/]|u[0-9A-Fa-f]{4})/.exec(text.slice(at, at + 5))?.[0] ?? '';
+}
+
+function fromHex(_all: string, code: string): string {
   return String.fromCharCode(Number.parseInt(code, 16));
 }
 
@@ -83,12 +122,6 @@ const MAX_HARMLESS_LENGTH = 256;
 export function maskKeyShapes(text: string): string {
   return text.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
 }
-
-/**
- * Most searches in what a caller sent, for one text: each reads all of it. Whatever is found later
- * is masked.
- */
-const MAX_SEARCHES = 64;
 
 /** Masks known values and key-shaped runs in text. */
 export class Redactor {
@@ -124,22 +157,36 @@ export class Redactor {
    */
   redact(text: string, sentByCaller?: () => string): string {
     if (this.#harmless.has(text)) return text;
-    const result = this.#mask(text, sentByCaller);
+    const result = maskKeyShapes(this.#mask(text, sentByCaller));
     if (result === text && sentByCaller === undefined && text.length <= MAX_HARMLESS_LENGTH) {
       this.#harmless.set(text, true);
     }
     return result;
   }
 
+  /** Returns whether `redact` would mask more of a text than what has the shape of a key. */
+  quotes(text: string, sentByCaller?: () => string): boolean {
+    return this.#mask(text, sentByCaller) !== text;
+  }
+
   #mask(original: string, sentByCaller: (() => string) | undefined): string {
-    let searches = 0;
-    let sent: string | undefined;
+    let sent: SentText | undefined;
     const maskOf = (found: string): string => {
-      if (sentByCaller === undefined || searches >= MAX_SEARCHES) return SECRET_PLACEHOLDER;
-      searches += 1;
-      sent ??= sentByCaller();
-      return sent.includes(found) ? found : SECRET_PLACEHOLDER;
+      if (sentByCaller === undefined) return SECRET_PLACEHOLDER;
+      sent ??= new SentText(sentByCaller());
+      return sent.holds(found) ? found : SECRET_PLACEHOLDER;
     };
+    const maskRuns = (text: string, runs: RegExp, holds: (run: string) => boolean): string =>
+      text.replace(runs, (run, at: number) => {
+        // An escape stays whole, or the text would not be JSON any more.
+        const escape = escapeAt(text, at);
+        const found = [run.slice(escape.length), run].find(holds);
+        if (found === undefined) return run;
+        // A backslash at the end escapes what follows.
+        const end = /\\*$/.exec(found)?.[0] ?? '';
+        const masked = maskOf(found.slice(0, found.length - end.length));
+        return masked === SECRET_PLACEHOLDER ? escape + masked + end : run;
+      });
     let result = original;
     for (const value of this.#values) {
       if (result.includes(value) && maskOf(value) !== value) result = result.replaceAll(value, SECRET_PLACEHOLDER);
@@ -148,12 +195,12 @@ export class Redactor {
       for (const { run: runs, share, decode } of ENCODINGS) {
         const least = this.#shortest / share;
         const holds = (run: string): boolean => run.length >= least && decode(run).some((text) => this.#holds(text));
-        result = result.replace(runs, (run) => (holds(run) ? maskOf(run) : run));
+        result = maskRuns(result, runs, holds);
       }
     }
     // Last, or it would take apart what is encoded.
-    result = result.replace(KEY_RUN, (run) => (this.#isPart(run) ? maskOf(run) : run));
-    return maskKeyShapes(result);
+    result = maskRuns(result, KEY_RUN, (run) => this.#isPart(run));
+    return result;
   }
 
   /** Returns whether a decoded text holds a value or a part of one. */

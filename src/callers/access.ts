@@ -26,14 +26,6 @@ export const ALL_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'reveal', '
 /** No rights: those of a user who was granted none. */
 export const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
-/** Returns what to do about a right that is missing. */
-export function hintForRight(right: Right): string {
-  const usual = 'ask the owner of this daemon for it';
-  return right === 'see' || right === 'admin'
-    ? `${usual}; for an access token of your own: aipassd gateway-token <name> --${right}`
-    : usual;
-}
-
 /** Rights and owner that an access token of the gateway stands for. */
 export interface TokenGrant {
   /** Name that requests are recorded under. */

@@ -11,14 +11,11 @@ export type AnswerForm = 'json' | 'events' | 'page' | 'opaque';
  */
 const MAX_PREFIX_BYTES = 64 * 1024;
 
-/** Number of bytes that identify a field of an event stream. */
-const FIELD_BYTES = 6;
-
 /** What the bytes so far show. */
 export interface FoundForm {
   /** Undefined where more bytes are needed. */
   readonly form: AnswerForm | undefined;
-  /** Blank lines and comments that were passed over since the last call. */
+  /** Bytes that were passed over since the last call: blanks and comments. */
   readonly passedOver: Buffer;
   /** The bytes from the first meaningful one on; empty before it came. */
   readonly rest: Buffer;
@@ -26,14 +23,30 @@ export interface FoundForm {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Finds the form of an answer while its first bytes come. */
+const LF = 0x0a;
+const CR = 0x0d;
+const COLON = 0x3a;
+
+/** Fields of an event stream (WHATWG HTML, 9.2.6). */
+const FIELDS = ['data', 'event', 'id', 'retry'] as const;
+
+/** Beginning of a line that is long enough to tell its name, in bytes. */
+const NAME_BYTES = 65;
+
+/**
+ * Finds the form of an answer while its first bytes come, each of which is looked at once. Blank
+ * lines, comments and lines with fields that no event stream knows decide nothing: both forms may
+ * come after them.
+ */
 export class FormFinder {
+  /** Beginning of a line whose meaning is not known yet: a few bytes. */
   #undecided: Buffer = NOTHING;
   #bytes = 0;
-  #passedOver = 0;
   #first: number | undefined;
+  /** Whether the next bytes belong to a line that decides nothing. */
+  #isSkipping = false;
 
-  /** Takes the next bytes. Those that decide nothing are looked at once. */
+  /** Takes the next bytes. */
   push(chunk: Buffer): FoundForm {
     this.#bytes += chunk.length;
     return this.#find(this.#undecided.length === 0 ? chunk : Buffer.concat([this.#undecided, chunk]), false);
@@ -46,61 +59,80 @@ export class FormFinder {
 
   #find(bytes: Buffer, isWhole: boolean): FoundForm {
     this.#first ??= bytes[0];
-    const { form, from } = this.#judge(bytes, isWhole);
-    this.#passedOver += from;
+    const isBeginning = this.#bytes === bytes.length;
+    const { form: seen, from } = this.#read(bytes, isBeginning ? markLength(bytes) : 0, isWhole);
+    const isLate = this.#bytes > 0 && (isWhole || this.#bytes >= MAX_PREFIX_BYTES);
+    const form = seen ?? (isLate ? (this.#first === COLON ? 'events' : 'opaque') : undefined);
     const rest = bytes.subarray(from);
     this.#undecided = form === undefined ? rest : NOTHING;
     return { form, passedOver: bytes.subarray(0, from), rest: form === undefined ? NOTHING : rest };
   }
 
-  #judge(bytes: Buffer, isWhole: boolean): { readonly form: AnswerForm | undefined; readonly from: number } {
-    const found = formOf(bytes, this.#passedOver === 0, isWhole);
-    if (found.form !== undefined || this.#bytes === 0 || (!isWhole && this.#bytes < MAX_PREFIX_BYTES)) return found;
-    return { form: this.#first === COLON ? 'events' : 'opaque', from: found.from };
+  #read(
+    bytes: Buffer,
+    start: number,
+    isWhole: boolean,
+  ): { readonly form: AnswerForm | undefined; readonly from: number } {
+    let at = start;
+    if (!isWhole && this.#bytes < MARK.length && MARK.subarray(0, bytes.length).equals(bytes))
+      return { form: undefined, from: 0 };
+    while (at < bytes.length) {
+      if (this.#isSkipping) {
+        const end = lineEnd(bytes, at);
+        if (end === -1) return { form: undefined, from: bytes.length };
+        this.#isSkipping = false;
+        at = end + 1;
+        continue;
+      }
+      const byte = bytes[at];
+      if (byte === 0x20 || byte === 0x09 || byte === LF || byte === CR) {
+        at += 1;
+        continue;
+      }
+      if (byte === 0x7b || byte === 0x5b) return { form: 'json', from: at };
+      if (byte === 0x3c) return { form: 'page', from: at };
+      const line = bytes.toString('latin1', at, at + NAME_BYTES);
+      if (byte === COLON || isOtherField(line)) {
+        this.#isSkipping = true;
+        continue;
+      }
+      if (isFieldOfStream(line)) return { form: 'events', from: at };
+      if (!isWhole && mayBeField(line)) return { form: undefined, from: at };
+      return { form: isWhole && isNameOfField(line) ? 'events' : 'opaque', from: at };
+    }
+    return { form: undefined, from: at };
   }
 }
 
-const COLON = 0x3a;
+/** A byte order mark. */
+const MARK = Buffer.from('\uFEFF');
 
-/**
- * Returns the form of an answer with these bytes, and where its first meaningful byte is; no form
- * where more bytes are needed. Blank lines, comments and lines with fields that no event stream
- * knows decide nothing: both forms may come after them.
- */
-function formOf(
-  bytes: Buffer,
-  isBeginning: boolean,
-  isWhole: boolean,
-): { readonly form: AnswerForm | undefined; readonly from: number } {
-  let at = isBeginning && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
-  while (at < bytes.length) {
-    const byte = bytes[at];
-    if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) {
-      at += 1;
-      continue;
-    }
-    if (byte === 0x7b || byte === 0x5b) return { form: 'json', from: at };
-    if (byte === 0x3c) return { form: 'page', from: at };
-    if (byte === COLON || isOtherField(bytes, at)) {
-      const end = lineEnd(bytes, at);
-      if (end === -1) break;
-      at = end + 1;
-      continue;
-    }
-    if (bytes.length - at < FIELD_BYTES && !isWhole) break;
-    const start = bytes.toString('latin1', at, at + FIELD_BYTES);
-    return { form: /^(?:data|event|id|retry)(?:[: \r\n]|$)/.test(start) ? 'events' : 'opaque', from: at };
-  }
-  return { form: undefined, from: at };
+/** Returns the length of the byte order mark that bytes begin with. */
+function markLength(bytes: Buffer): number {
+  return bytes.subarray(0, MARK.length).equals(MARK) ? MARK.length : 0;
+}
+
+/** Returns whether a line has a field of an event stream, which may have no value. */
+function isFieldOfStream(line: string): boolean {
+  return /^(?:data|event|id|retry)[: \r\n]/.test(line);
+}
+
+function isNameOfField(line: string): boolean {
+  return FIELDS.some((field) => line === field);
+}
+
+/** Returns whether more bytes may make a line that begins so one with a field. */
+function mayBeField(line: string): boolean {
+  return line.length < NAME_BYTES && /^[A-Za-z][\w-]*$/.test(line);
 }
 
 /**
  * Returns whether a line begins with a name that is not that of a field of an event stream, and a
  * colon.
  */
-function isOtherField(bytes: Buffer, at: number): boolean {
-  const name = /^([A-Za-z][\w-]{0,63}):/.exec(bytes.toString('latin1', at, at + 65))?.[1];
-  return name !== undefined && !/^(?:data|event|id|retry)$/.test(name);
+function isOtherField(line: string): boolean {
+  const name = /^([A-Za-z][\w-]{0,63}):/.exec(line)?.[1];
+  return name !== undefined && !FIELDS.some((field) => name === field);
 }
 
 function lineEnd(bytes: Buffer, from: number): number {

@@ -57,6 +57,8 @@ export class AnswerWatcher {
   #kept: Buffer[] = [];
   #sawLastEvent = false;
   #isFinished = false;
+  /** Whether each choice of a chat, by its index, has ended. */
+  readonly #choices = new Map<unknown, boolean>();
   #contents = 0;
   #error: ErrorInAnswer | undefined;
 
@@ -187,6 +189,16 @@ export class AnswerWatcher {
     );
   }
 
+  /** Notes which choices have begun and ended: with the last one, the content ends. */
+  #noteChoices({ choices }: Readonly<Record<string, unknown>>): void {
+    if (!Array.isArray(choices) || choices.length === 0) return;
+    for (const choice of choices) {
+      const { index = 0, finish_reason: reason } = toRecord(choice);
+      this.#choices.set(index, typeof reason === 'string' || this.#choices.get(index) === true);
+    }
+    this.#isFinished = [...this.#choices.values()].every(Boolean);
+  }
+
   #note(error: unknown): void {
     if (error !== undefined) this.#error ??= new ErrorInAnswer(error);
   }
@@ -222,7 +234,8 @@ export class AnswerWatcher {
     this.#summary.add(document);
     this.#note(errorIn(document) ?? (isErrorEvent(raw) && !isEmptyRecord(document) ? document : undefined));
     if (isLastEvent(document['type'])) this.#sawLastEvent = true;
-    if (this.#error || hasFinishReason(document)) this.#isFinished = true;
+    this.#noteChoices(document);
+    if (this.#error) this.#isFinished = true;
     if (isContent(document, this.#options.kind)) this.#contents += 1;
   }
 }
@@ -253,11 +266,6 @@ const LAST_EVENTS: ReadonlySet<unknown> = new Set([
 
 function isLastEvent(type: unknown): boolean {
   return LAST_EVENTS.has(type);
-}
-
-/** Returns whether an event reports that the content ends with it; the usage may still follow. */
-function hasFinishReason({ choices }: Readonly<Record<string, unknown>>): boolean {
-  return Array.isArray(choices) && choices.some((choice) => typeof toRecord(choice)['finish_reason'] === 'string');
 }
 
 /**

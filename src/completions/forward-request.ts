@@ -7,7 +7,7 @@
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { isRecord, parseJson } from '../base/json.ts';
-import { holdsToken } from '../protocol/gateway.ts';
+import { holdsToken, quotesToken } from '../protocol/gateway.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { RequestKind } from './dialects.ts';
 import { JsonScanner, type FoundMember } from './json-scan.ts';
@@ -120,21 +120,6 @@ function decode(text: string): string {
   }
 }
 
-/** Number of times that a text is decoded: clients and servers may each decode. */
-const MAX_DECODINGS = 3;
-
-/** Returns whether a text holds a token of a gateway, as it is, percent-encoded or in Basic. */
-function quotesToken(text: string): boolean {
-  let read = text;
-  for (let round = 0; ; round += 1) {
-    if (holdsToken(read)) return true;
-    if (round === MAX_DECODINGS || !read.includes('%')) break;
-    read = read.replaceAll(/%([0-7][0-9a-f])/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
-  }
-  const basic = /^basic\s+(\S+)/i.exec(text)?.[1];
-  return basic !== undefined && holdsToken(Buffer.from(basic, 'base64').toString('latin1'));
-}
-
 interface RequestSummary {
   readonly model: string | undefined;
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
@@ -213,7 +198,7 @@ function askForUsage(body: Buffer, rootOpensAt: number, options: FoundMember | u
   if (!options) return put(rootOpensAt + 1, rootOpensAt + 1, `"stream_options":{${USAGE_WISH}},`);
   const given = parseMember(options);
   if (given === null) return put(options.start, options.end, `{${USAGE_WISH}}`);
-  // What is no object is the provider's to refuse.
+  // The provider refuses what is not an object.
   if (!isRecord(given)) return undefined;
   const wish = given['include_usage'];
   // Some providers take more for a wish than `true`.
@@ -236,28 +221,63 @@ function startsLikeObject(body: Buffer): boolean {
   return body[at] === 0x7b;
 }
 
-/** Longest header section of a part of a form that is read, in bytes, and longest model. */
+/** Longest header section of a part of a form that is read, longest model, and most parts. */
 const MAX_PART_HEAD = 2048;
 const MAX_FORM_MODEL = 256;
+const MAX_PARTS = 1000;
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+
+/** A field of a part's header section, on one line (RFC 9110, 5). */
+const PART_FIELD = /^[\w!#$%&'*+.^`|~-]+:/;
+
+/** The disposition of a part of a form, whose parameters are all plain (RFC 7578, 4.2). */
+const DISPOSITION =
+  /^content-disposition:\s*form-data((?:\s*;\s*[\w-]+\*?=(?:"(?:[^"\\]|\\.)*"|[\w.%'+!#$&^`|~-]+))*)\s*;?\s*$/i;
 
 /**
  * Returns every `model` of a multipart form (RFC 7578): which of several counts differs between
- * providers. What stands before the first part, or within one, is none.
+ * providers. None are returned of a form that programs may read differently, as if its model were
+ * not known.
  */
 function modelsOfForm(body: Buffer, contentType = ''): string[] {
-  const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;,]{1,70}))/i.exec(contentType) ?? [];
-  const boundary = quoted ?? plain;
-  if (boundary === undefined) return [];
-  const delimiter = Buffer.from(`--${boundary}`);
+  const [boundary, ...others] = [...contentType.matchAll(/;\s*boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))/gi)];
+  if (boundary === undefined || others.length > 0 || !/^multipart\/form-data\b/i.test(contentType)) return [];
+  const delimiter = Buffer.from(`--${boundary[1] ?? boundary[2]}`);
   const models: string[] = [];
-  for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at + delimiter.length)) {
-    // A delimiter begins a line.
-    if (at > 0 && body[at - 1] !== 0x0a) continue;
-    const from = at + delimiter.length;
-    const part = body.toString('latin1', from, from + MAX_PART_HEAD + MAX_FORM_MODEL);
-    const [, head = '', value = ''] = /^[ \t]*\r?\n((?:[^\r\n]+\r?\n)*)\r?\n([^\r\n]*)/.exec(part) ?? [];
-    const isModel = /^content-disposition:.*[;\s]name\*?=(?:[\w-]*'[\w-]*')?"?model"?\s*(?:;|$)/im.test(head);
-    if (isModel && value.length <= MAX_FORM_MODEL) models.push(value.trim());
+  let parts = 0;
+  for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at)) {
+    const isAtLine = at === 0 || (body[at - 1] === 0x0a && body[at - 2] === 0x0d);
+    at += delimiter.length;
+    if (!isAtLine) continue;
+    if (body[at] === 0x2d && body[at + 1] === 0x2d) return models;
+    // A line that goes on is another one's delimiter.
+    if (body[at] !== 0x0d || body[at + 1] !== 0x0a) continue;
+    const end = body.subarray(at, at + MAX_PART_HEAD).indexOf(HEAD_END);
+    parts += 1;
+    if (end === -1 || parts > MAX_PARTS) return [];
+    const name = nameOfPart(body.toString('latin1', at + 2, at + end));
+    at += end + HEAD_END.length;
+    if (name === undefined) return [];
+    if (name !== 'model') continue;
+    const line = body.subarray(at, at + MAX_FORM_MODEL).indexOf('\r\n');
+    if (line === -1) return [];
+    models.push(body.toString('utf8', at, at + line));
+    at += line;
   }
-  return models.filter((model) => model !== '');
+  return models;
+}
+
+/** Returns the name of a part, or undefined where programs may take it for different ones. */
+function nameOfPart(head: string): string | undefined {
+  const lines = head.split('\r\n');
+  if (!lines.every((line) => PART_FIELD.test(line))) return undefined;
+  const [disposition, ...others] = lines.filter((line) => /^content-disposition:/i.test(line));
+  const parameters = DISPOSITION.exec(disposition ?? '')?.[1];
+  if (parameters === undefined || others.length > 0) return undefined;
+  const named = [...parameters.matchAll(/;\s*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([\w.%'+!#$&^`|~-]+))/g)].filter(
+    ([, parameter = '']) => /^name\*?$/i.test(parameter),
+  );
+  const [, parameter, quoted, plain] = named[0] ?? [];
+  return named.length === 1 && parameter?.endsWith('*') === false ? (quoted ?? plain) : undefined;
 }

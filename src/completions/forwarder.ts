@@ -25,9 +25,9 @@ import { microDollars } from '../usage/micro-dollars.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { TOKEN_COLUMNS, type UsageStatus } from '../protocol/usage.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
-import { isPage, redactWith, type Redact } from '../providers/error-reason.ts';
+import { isPage, quotesWith, redactWith, type Redact } from '../providers/error-reason.ts';
 import { assertSendable, readBytes } from '../providers/http.ts';
-import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
+import { ExchangeFailure, openExchange, UNREADABLE_PACKING, type HttpAnswer } from '../providers/http-exchange.ts';
 import { parseJson } from '../base/json.ts';
 import { authValue, type Dialect, type Provider } from '../providers/provider.ts';
 import { unknownProvider, type Providers } from '../providers/registry.ts';
@@ -500,8 +500,8 @@ class Attempt {
   readonly #startedAt: number;
   #answer: HttpAnswer | undefined;
   #firstAt: number | null = null;
-  /** What the provider had to read, as one text, and the masking of what it answers. */
-  #sent: string | undefined;
+  /** What the provider had to read, and the masking of what it answers; made where it fails. */
+  #sentText: string | undefined;
   #masking: Redact | undefined;
   #isDraining = false;
   /**
@@ -596,8 +596,7 @@ class Attempt {
       } catch (error) {
         // All of the content is there and paid for: a connection or a packing that breaks behind it
         // costs the usage at most.
-        const isBroken = error instanceof ExchangeFailure && error.kind !== 'aborted';
-        if (!consumer.isWhole || !isBroken) throw error;
+        if (!consumer.isWhole || !(error instanceof ExchangeFailure) || !breaksBehind(error)) throw error;
       }
       consumer.finish();
       const { totalTokens: tokens, costUsd } = consumer.seen.usage ?? {};
@@ -663,12 +662,13 @@ class Attempt {
 
   /** Leaves out the fields of a refusal that quote a secret, or a part of one, in any encoding. */
   #withoutSecrets(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-    // Names are in lower case.
-    const key = this.#options.lease.value?.reveal().toLowerCase() ?? '';
-    const fields = Object.entries(headers);
-    return Object.fromEntries(
-      fields.filter(([name, value]) => !holdsPiece(name, key) && this.#redact(value) === value),
-    );
+    // Names are in lower case; one that the client sent itself tells it nothing.
+    const { lease, plan } = this.#options;
+    const key = lease.value?.reveal().toLowerCase() ?? '';
+    const inValue = quotesWith(lease.value, this.#deps.redactor, () => this.#sent());
+    const quotes = (name: string, value: string): boolean =>
+      (holdsPiece(name, key) && plan.request.headers[name] === undefined) || inValue(value);
+    return Object.fromEntries(Object.entries(headers).filter(([name, value]) => !quotes(name, value)));
   }
 
   /**
@@ -676,11 +676,15 @@ class Attempt {
    * would confirm a guess.
    */
   #redact(text: string): string {
-    const { lease, plan } = this.#options;
-    const { url, headers, body } = plan.request;
-    const sent = (): string => (this.#sent ??= `${url} ${JSON.stringify(headers)} ${String(body ?? '')}`);
-    this.#masking ??= redactWith(lease.value, this.#deps.redactor, sent);
+    const { lease } = this.#options;
+    this.#masking ??= redactWith(lease.value, this.#deps.redactor, () => this.#sent());
     return this.#masking(text);
+  }
+
+  /** Returns what the provider had to read, as one text. */
+  #sent(): string {
+    const { url, headers, body } = this.#options.plan.request;
+    return (this.#sentText ??= `${url} ${JSON.stringify(headers)} ${String(body ?? '')}`);
   }
 
   #failed(seen: Refusal | ExchangeFailure): FailedAttempt {
@@ -815,6 +819,11 @@ function isOldNews({ blame, likeness }: FailureClass, heard: Map<string, number>
  */
 function isRefusal(status: number): boolean {
   return status < 200 || (status >= 300 && status !== 304);
+}
+
+/** Returns whether a failure is one of the connection or the packing, not of the content. */
+function breaksBehind({ kind, detail }: ExchangeFailure): boolean {
+  return kind === 'network' || kind === 'timeout' || detail === UNREADABLE_PACKING;
 }
 
 /** Returns the failure of an attempt that its caller ended, or whose receiver failed. */

@@ -17,7 +17,7 @@ import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
-import { hintForRight, type OrganizationRights, type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
+import { type OrganizationRights, type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { overUserLimit } from '../callers/user-limits.ts';
 import { askTcpPeerUid, readTcpTable, tcpPeerUid, type TcpEnd } from '../callers/tcp-peer.ts';
@@ -110,6 +110,14 @@ class Asker {
     const grant = this.#grant;
     if (grant !== null && !grant.rights.has(right)) return false;
     return this.admission.organizations.get(organization)?.has(right) === true;
+  }
+
+  /** Returns what to do about a right that is missing: a token may have fewer than its user. */
+  hintFor(right: Right): string {
+    const isTokens = this.#grant !== null && (right === 'see' || right === 'admin') && this.admission.rights.has(right);
+    return isTokens
+      ? `make a token with it: aipassd gateway-token <name> --${right}`
+      : 'ask the owner of this daemon for it';
   }
 
   /** Returns the rights by the configuration in use now. */
@@ -378,7 +386,7 @@ export class Gateway {
     if (asker.has(right, organization)) return;
     this.#deps.recordRefusal(operation, asker.caller, credential);
     throw new AipassError('FORBIDDEN', `${operation} needs the right "${right}"`, {
-      hint: hintForRight(right),
+      hint: asker.hintFor(right),
     });
   }
 

@@ -196,9 +196,9 @@ export class HttpEndpoint {
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: checkMs,
       insecureHTTPParser: false,
-      // Java's client offers HTTP/2 with its first request. Whoever does not switch ignores an
-      // offer (RFC 9110, 7.8). A client of a WebSocket gets an error that it can show.
-      shouldUpgradeCallback: ({ headers }) => /websocket/i.test(headers.upgrade ?? ''),
+      // Java's client offers HTTP/2 with its first request (RFC 7540, 3.2). Whoever does not switch
+      // ignores that; what else asks for another protocol gets an error.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade !== 'h2c' || headers['http2-settings'] === undefined,
       // A request without Host gets an error that its client can read (request-rules.ts), and not
       // an empty one of Node.
       requireHostHeader: false,

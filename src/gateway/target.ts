@@ -9,7 +9,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { BoundedMap } from '../base/bounded-map.ts';
-import { holdsToken } from '../protocol/gateway.ts';
+import { quotesToken } from '../protocol/gateway.ts';
 import type { Dialect, DialectEndpoint, Provider } from '../providers/provider.ts';
 
 /** Request for a provider. */
@@ -157,7 +157,7 @@ function findProblem(url: string): string | undefined {
   if (!url.startsWith('/')) return 'the target is not a path';
   if (url.startsWith('//')) return 'the target names a host';
   // It would reach the provider, and its log.
-  if (holdsToken(url) && holdsToken(url.split('?', 1)[0] ?? '')) return 'the path holds a token';
+  if (quotesToken(url.split('?', 1)[0] ?? '')) return 'the path holds a token';
   if (PLAIN_PATH.test(url)) return undefined;
   if (/[\\#]|[^\x21-\x7e]/.test(url)) return 'the target holds a character that no path may hold';
   const path = url.split('?', 1)[0] ?? '';
@@ -220,7 +220,12 @@ function behindSegments(path: string, count: number): string {
     while (path[at] === '/') at += 1;
     at = path.indexOf('/', at);
   }
-  return at === -1 ? '' : path.slice(at).replace(/^\/+/, '');
+  if (at === -1) return '';
+  const rest = path.slice(at).replace(/^\/+/, '');
+  // Base URLs that end in a slash double one elsewhere.
+  const address = rest.search(/:\/\//);
+  const own = address === -1 ? rest.length : address;
+  return rest.slice(0, own).replaceAll(/\/{2,}/g, '/') + rest.slice(own);
 }
 
 function segmentsOf(path: string): string[] {

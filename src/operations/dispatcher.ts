@@ -14,7 +14,7 @@ import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import { readString } from '../base/json.ts';
 import type { Caller } from '../callers/caller.ts';
-import { hintForRight, type Right, scopeOf } from '../callers/access.ts';
+import { type Right, scopeOf } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AnyOperation, OperationContext, OrganizationReach, RequestContext } from './operation.ts';
@@ -237,7 +237,7 @@ class HandlerContext implements OperationContext<unknown> {
 function requireRight(operation: AnyOperation, place: Place, context: RequestContext, right: Right): void {
   if (hasRight(place, context, right)) return;
   throw new AipassError('FORBIDDEN', `${operation.name} needs the right "${right}"`, {
-    hint: hintForRight(right),
+    hint: 'ask the owner of this daemon for it',
   });
 }
 

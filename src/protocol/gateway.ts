@@ -15,6 +15,21 @@ export function holdsToken(text: string): boolean {
   return text.includes(TOKEN_PREFIX) && TOKEN.test(text);
 }
 
+/** Number of times that a text is decoded: clients and servers may each decode. */
+const MAX_DECODINGS = 3;
+
+/** Returns whether a text holds a token of a gateway, as it is, percent-encoded or in Basic. */
+export function quotesToken(text: string): boolean {
+  let read = text;
+  for (let round = 0; ; round += 1) {
+    if (holdsToken(read)) return true;
+    if (round === MAX_DECODINGS || !read.includes('%')) break;
+    read = read.replaceAll(/%([0-7][0-9a-f])/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+  }
+  const basic = /^basic\s+(\S+)/i.exec(text)?.[1];
+  return basic !== undefined && holdsToken(Buffer.from(basic, 'base64').toString('latin1'));
+}
+
 /** Variable of a run of `aipassd exec` with the origin of its listener. */
 export const GATEWAY_VARIABLE = 'AIPASSD_GATEWAY';
 

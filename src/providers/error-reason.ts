@@ -35,6 +35,17 @@ export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller
   };
 }
 
+/** Returns whether a text quotes what a masking of `redactWith` knows, whatever it looks like. */
+export function quotesWith(
+  key: Secret | null,
+  redactor: Redactor,
+  sentByCaller: () => string,
+): (text: string) => boolean {
+  const own = new Redactor();
+  if (key !== null) own.learn([key.reveal()]);
+  return (text) => own.quotes(text, sentByCaller) || redactor.quotes(text, sentByCaller);
+}
+
 /**
  * Returns the reason that an error document gives, safe to be shown, or undefined where it gives
  * none.

@@ -120,6 +120,9 @@ export class ExchangeFailure extends Error {
   }
 }
 
+/** Detail of a failure to unpack a body. */
+export const UNREADABLE_PACKING = 'a compressed body that cannot be read';
+
 /** Bounds of what is still read of an answer that is done: longer ones are cheaper to cut. */
 const REMAINDER_BYTES = 64 * 1024;
 const REMAINDER_MS = 1000;
@@ -523,6 +526,7 @@ class Answer implements HttpAnswer {
         body.pause();
         stopTimer();
         isHeld = true;
+        const heldAt = lastAt;
         const goOn = (): void => {
           isHeld = false;
           if (this.#failure) return;
@@ -535,8 +539,8 @@ class Answer implements HttpAnswer {
             return;
           }
           lastAt = clock.monotonic();
-          contentAt = lastAt;
-          watch(Math.min(waitMs, contentWaitMs));
+          contentAt += lastAt - heldAt;
+          watch(Math.min(waitMs, contentAt + contentWaitMs - lastAt));
           body.resume();
         };
         if (room) room.then(goOn, fail);
@@ -589,7 +593,7 @@ class Answer implements HttpAnswer {
     const failure = describeFailure(error);
     return this.#body === this.#source || failure.detail === 'ECONNRESET'
       ? failure
-      : new ExchangeFailure('garbage', 'a compressed body that cannot be read', error);
+      : new ExchangeFailure('garbage', UNREADABLE_PACKING, error);
   }
 
   /** Ends the answer: whoever reads it gets the failure. */

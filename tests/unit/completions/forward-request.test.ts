@@ -61,11 +61,44 @@ describe('a form', () => {
     ],
     ['twice', `${part('name="model"', 'cheap')}${part('name="model"', 'dear')}--B--`, ['cheap', 'dear']],
     ['without quotes', `${part('name=model', 'dear')}--B--`, ['dear']],
-    ['in the later notation', `${part(`name*=UTF-8''model`, 'dear')}--B--`, ['dear']],
     ['in the name of a file', `${part('name="file"; filename="model"', 'x')}--B--`, [undefined]],
     ['nowhere', `${part('name="file"', 'x')}--B--`, [undefined]],
   ])('that has a model %s is read part by part', (_where, body, found) => {
     expect(modelsIn(body)).toEqual(found);
+  });
+
+  const known = part('name="model"', 'cheap');
+  test.each([
+    ['a folded field', `${known}--B\r\ncontent-disposition: form-data;\r\n name="model"\r\n\r\ndear\r\n--B--`],
+    [
+      'a long section',
+      `${known}--B\r\nx: ${'y'.repeat(3000)}\r\ncontent-disposition: form-data; name="model"\r\n\r\ndear\r\n--B--`,
+    ],
+    ['blanks around a sign', `${known}${part('name = "model"', 'dear')}--B--`],
+    ['two names', `${known}${part('name="file"; name="model"', 'dear')}--B--`],
+    ['the later notation', `${known}${part(`name*=UTF-8''model`, 'dear')}--B--`],
+    ['no disposition', `${known}--B\r\nx: y\r\n\r\ndear\r\n--B--`],
+    ['a model without an end', `${known}${part('name="model"', 'd'.repeat(300))}--B--`],
+    ['very many parts', part('name="a"', 'x').repeat(2000)],
+  ])('that programs may read differently, by %s, has no known model', (_why, body) => {
+    expect(modelsIn(body)).toEqual([undefined]);
+  });
+
+  test('is not read where its type has two boundaries', () => {
+    expect(modelsIn(known, 'multipart/form-data; boundary=B; boundary=C')).toEqual([undefined]);
+  });
+
+  test.each(['filename="x; name=model"', "filename*=UTF-8''a%20b", 'filename="a\\"; name=\\"model"'])(
+    'with a file %s is read',
+    (file) => {
+      expect(modelsIn(`${part(`name="file"; ${file}`, 'x')}${known}--B--`)).toEqual(['cheap']);
+    },
+  );
+
+  test('full of delimiters is read in one pass', () => {
+    // Anything that looks back at each of them would take longer than a test may.
+    for (const line of ['--B\n', '--B\r\n', '\r\n--B', '\r\n--Bx\r\n']) modelsIn(line.repeat(4_000_000 / line.length));
+    expect(modelsIn(`${known}${'\n--B\n'.repeat(500_000)}\r\n--B--`)).toEqual(['cheap']);
   });
 
   test('is read by its own boundary, quoted or not', () => {

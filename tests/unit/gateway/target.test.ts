@@ -36,7 +36,8 @@ describe('the path of a request', () => {
     ['/openai//v1//models', {}, 'openai openai /models'],
     ['/openai/v1/models/', {}, 'openai openai /models/'],
     ['/openai/v1/scrape/https://example.com//x/', {}, 'openai openai /scrape/https://example.com//x/'],
-    ['//openai'.slice(1) + '//v1//chat/completions', {}, 'openai openai /chat/completions'],
+    ['/openai//v1//chat//completions', {}, 'openai openai /chat/completions'],
+    ['/google/v1beta//models/g:generateContent', {}, 'google gemini /v1beta/models/g:generateContent'],
     ['/anthropic/v1/messages/?beta=true', VERSION, 'anthropic anthropic /v1/messages/?beta=true'],
     ['/openai/', {}, 'openai openai /'],
     ['/google/v1beta/models/', {}, 'google gemini /v1beta/models/'],
@@ -104,6 +105,8 @@ describe('the path of a request', () => {
     `/openai/${'a'.repeat(20_000)}`,
     '/openai/%25252525252e',
     `/openai/aip-${'a'.repeat(43)}/v1/models`,
+    `/openai/%61ip-${'a'.repeat(43)}/v1/models`,
+    `/openai/v1/aip-${'a'.repeat(42)}%2561`,
   ])('refuses %s', (url) => {
     expect(parse(url).kind).toBe('malformed');
   });
