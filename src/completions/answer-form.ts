@@ -60,12 +60,17 @@ export class FormFinder {
   #find(bytes: Buffer, isWhole: boolean): FoundForm {
     this.#first ??= bytes[0];
     const isBeginning = this.#bytes === bytes.length;
-    const { form: seen, from } = this.#read(bytes, isBeginning ? markLength(bytes) : 0, isWhole);
+    const start = isBeginning && bytes[0] === MARK[0] ? markLength(bytes) : 0;
+    const { form: seen, from } = this.#read(bytes, start, isWhole);
     const isLate = this.#bytes > 0 && (isWhole || this.#bytes >= MAX_PREFIX_BYTES);
     const form = seen ?? (isLate ? (this.#first === COLON ? 'events' : 'opaque') : undefined);
-    const rest = bytes.subarray(from);
+    const rest = from === 0 ? bytes : bytes.subarray(from);
     this.#undecided = form === undefined ? rest : NOTHING;
-    return { form, passedOver: bytes.subarray(0, from), rest: form === undefined ? NOTHING : rest };
+    return {
+      form,
+      passedOver: from === 0 ? NOTHING : bytes.subarray(0, from),
+      rest: form === undefined ? NOTHING : rest,
+    };
   }
 
   #read(
@@ -74,7 +79,7 @@ export class FormFinder {
     isWhole: boolean,
   ): { readonly form: AnswerForm | undefined; readonly from: number } {
     let at = start;
-    if (!isWhole && this.#bytes < MARK.length && MARK.subarray(0, bytes.length).equals(bytes))
+    if (this.#bytes < MARK.length && !isWhole && MARK.subarray(0, bytes.length).equals(bytes))
       return { form: undefined, from: 0 };
     while (at < bytes.length) {
       if (this.#isSkipping) {

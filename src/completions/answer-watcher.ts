@@ -194,9 +194,11 @@ export class AnswerWatcher {
     if (!Array.isArray(choices) || choices.length === 0) return;
     for (const choice of choices) {
       const { index = 0, finish_reason: reason } = toRecord(choice);
-      this.#choices.set(index, typeof reason === 'string' || this.#choices.get(index) === true);
+      if (typeof reason === 'string') this.#choices.set(index, true);
+      else if (!this.#choices.has(index)) this.#choices.set(index, false);
+      else continue;
+      this.#isFinished = [...this.#choices.values()].every(Boolean);
     }
-    this.#isFinished = [...this.#choices.values()].every(Boolean);
   }
 
   #note(error: unknown): void {

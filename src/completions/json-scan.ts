@@ -155,7 +155,8 @@ export class JsonScanner {
 /** Text of bounded length whose bytes may come in pieces; most come in one. */
 class PiecedText {
   readonly #maxBytes: number;
-  readonly #pieces = new BytePieces();
+  /** Made where a text does not come in one piece. */
+  #pieces: BytePieces | undefined;
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -165,12 +166,12 @@ class PiecedText {
   /** Adds the bytes from a place on. */
   add(chunk: Buffer, from: number): void {
     this.#bytes += chunk.length - from;
-    if (this.#bytes <= this.#maxBytes) this.#pieces.add(chunk.subarray(from));
+    if (this.#bytes <= this.#maxBytes) (this.#pieces ??= new BytePieces()).add(chunk.subarray(from));
   }
 
   clear(): void {
     if (this.#bytes === 0) return;
-    this.#pieces.take();
+    this.#pieces = undefined;
     this.#bytes = 0;
   }
 
@@ -178,9 +179,9 @@ class PiecedText {
   end(chunk: Buffer, from: number, to: number): string | undefined {
     const isShort = this.#bytes + to - from <= this.#maxBytes;
     if (this.#bytes === 0) return isShort ? chunk.toString('utf8', from, to) : undefined;
-    this.#bytes = 0;
-    const text = this.#pieces.take(chunk.subarray(from, to));
-    return isShort ? text.toString() : undefined;
+    const pieces = this.#pieces;
+    this.clear();
+    return isShort ? pieces?.take(chunk.subarray(from, to)).toString() : undefined;
   }
 }
 

@@ -20,11 +20,12 @@ const MAX_DECODINGS = 3;
 
 /** Returns whether a text holds a token of a gateway, as it is, percent-encoded or in Basic. */
 export function quotesToken(text: string): boolean {
+  if (holdsToken(text)) return true;
+  if (text.length < TOKEN_PREFIX.length + TOKEN_CHARS) return false;
   let read = text;
-  for (let round = 0; ; round += 1) {
-    if (holdsToken(read)) return true;
-    if (round === MAX_DECODINGS || !read.includes('%')) break;
+  for (let round = 0; round < MAX_DECODINGS && read.includes('%'); round += 1) {
     read = read.replaceAll(/%([0-7][0-9a-f])/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+    if (holdsToken(read)) return true;
   }
   const basic = /^basic\s+(\S+)/i.exec(text)?.[1];
   return basic !== undefined && holdsToken(Buffer.from(basic, 'base64').toString('latin1'));
