@@ -100,6 +100,7 @@ const ESCAPED = /\\(?:\/|u00[0-9A-Fa-f]{2}|x[0-9A-Fa-f]{2})/;
 
 /** Returns what of an escape may stand at a place, behind its backslash: `\n` is one in JSON. */
 function escapeAt(text: string, at: number): string {
+  if (text[at - 1] === 'u' && text[at - 2] === '\\') return /^[0-9A-Fa-f]{4}/.exec(text.slice(at, at + 4))?.[0] ?? '';
   if (text[at - 1] !== '\\') return '';
   return /^(?:[bfnrt/]|u[0-9A-Fa-f]{4})/.exec(text.slice(at, at + 5))?.[0] ?? '';
 }
@@ -171,46 +172,52 @@ export class Redactor {
 
   #mask(original: string, sentByCaller: (() => string) | undefined): string {
     let sent: SentText | undefined;
-    const maskOf = (found: string): string => {
-      if (sentByCaller === undefined) return SECRET_PLACEHOLDER;
+    // What a text quotes in one spelling may have been sent in another.
+    const isSent = (found: string, pieces: readonly string[]): boolean => {
+      if (sentByCaller === undefined) return false;
       sent ??= new SentText(sentByCaller());
-      return sent.holds(found) ? found : SECRET_PLACEHOLDER;
+      const known = sent;
+      return known.holds(found) || pieces.every((piece) => known.holds(piece));
     };
-    const maskRuns = (text: string, runs: RegExp, holds: (run: string) => boolean): string =>
+    const maskRuns = (text: string, runs: RegExp, piecesOf: (run: string) => readonly string[]): string =>
       text.replace(runs, (run, at: number) => {
         // An escape stays whole, or the text would not be JSON any more.
         const escape = escapeAt(text, at);
-        const found = [run.slice(escape.length), run].find(holds);
-        if (found === undefined) return run;
-        // A backslash at the end escapes what follows.
-        const end = /\\*$/.exec(found)?.[0] ?? '';
-        const masked = maskOf(found.slice(0, found.length - end.length));
-        return masked === SECRET_PLACEHOLDER ? escape + masked + end : run;
+        for (const found of escape === '' ? [run] : [run.slice(escape.length), run]) {
+          const pieces = piecesOf(found);
+          if (pieces.length === 0) continue;
+          // A backslash at the end escapes what follows.
+          const end = /\\*$/.exec(found)?.[0] ?? '';
+          const masked = found.slice(0, found.length - end.length);
+          return isSent(masked, pieces) ? run : escape + SECRET_PLACEHOLDER + end;
+        }
+        return run;
       });
     let result = original;
     for (const value of this.#values) {
-      if (result.includes(value) && maskOf(value) !== value) result = result.replaceAll(value, SECRET_PLACEHOLDER);
+      if (!result.includes(value) || isSent(value, [value])) continue;
+      const text = result;
+      result = text.replaceAll(value, (_, at: number) => escapeAt(text, at) + SECRET_PLACEHOLDER);
     }
     if (this.#values.length > 0) {
       for (const { run: runs, share, decode } of ENCODINGS) {
         const least = this.#shortest / share;
-        const holds = (run: string): boolean => run.length >= least && decode(run).some((text) => this.#holds(text));
-        result = maskRuns(result, runs, holds);
+        result = maskRuns(result, runs, (run) =>
+          run.length < least ? [] : decode(run).flatMap((text) => this.#piecesIn(text)),
+        );
       }
     }
     // Last, or it would take apart what is encoded.
-    result = maskRuns(result, KEY_RUN, (run) => this.#isPart(run));
+    result = maskRuns(result, KEY_RUN, (run) => (this.#isPart(run) ? [run] : []));
     return result;
   }
 
-  /** Returns whether a decoded text holds a value or a part of one. */
-  #holds(text: string): boolean {
-    const runs = text.match(DECODED_RUN) ?? [];
-    return runs.some(
-      (run) =>
-        this.#values.some((value) => run.includes(value)) ||
-        (run.match(KEY_RUN) ?? []).some((part) => this.#isPart(part)),
-    );
+  /** Returns the values, and the parts of values, that a decoded text holds. */
+  #piecesIn(text: string): string[] {
+    return (text.match(DECODED_RUN) ?? []).flatMap((run) => [
+      ...this.#values.filter((value) => run.includes(value)),
+      ...(run.match(KEY_RUN) ?? []).filter((part) => this.#isPart(part)),
+    ]);
   }
 
   #isPart(run: string): boolean {

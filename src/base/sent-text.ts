@@ -13,6 +13,20 @@ const PART = 12;
 const MIN_BITS = 16;
 const MAX_BITS = 28;
 
+/** Encodings that a provider reads through, so that it may quote what is behind them. */
+const DECODINGS: readonly { readonly sign: string; readonly decode: (text: string) => string }[] = [
+  {
+    sign: '\\',
+    decode: (text) => text.replaceAll(/\\+(?:u00([0-9A-Fa-f]{2})|\/)/g, (_, code?: string) => fromHex(code ?? '2f')),
+  },
+  { sign: '%', decode: (text) => text.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, code: string) => fromHex(code)) },
+  { sign: '&#', decode: (text) => text.replaceAll(/&#x0*([0-9A-Fa-f]{2});/gi, (_, code: string) => fromHex(code)) },
+];
+
+function fromHex(code: string): string {
+  return String.fromCharCode(Number.parseInt(code, 16));
+}
+
 export class SentText {
   readonly #text: string;
   readonly #known = new Map<string, boolean>();
@@ -20,7 +34,11 @@ export class SentText {
   #parts: PartTable | undefined;
 
   constructor(text: string) {
-    this.#text = text;
+    const forms = [text];
+    for (const { sign, decode } of DECODINGS) {
+      if (text.includes(sign)) forms.push(decode(text));
+    }
+    this.#text = forms.join('\n');
   }
 
   /**

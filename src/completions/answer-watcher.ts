@@ -58,7 +58,7 @@ export class AnswerWatcher {
   #sawLastEvent = false;
   #isFinished = false;
   /** Whether each choice of a chat, by its index, has ended. */
-  readonly #choices = new Map<unknown, boolean>();
+  readonly #choices = new Map<number, boolean>();
   #contents = 0;
   #error: ErrorInAnswer | undefined;
 
@@ -192,10 +192,11 @@ export class AnswerWatcher {
   /** Notes which choices have begun and ended: with the last one, the content ends. */
   #noteChoices({ choices }: Readonly<Record<string, unknown>>): void {
     if (!Array.isArray(choices) || choices.length === 0) return;
-    for (const choice of choices) {
-      const { index = 0, finish_reason: reason } = toRecord(choice);
-      if (typeof reason === 'string') this.#choices.set(index, true);
-      else if (!this.#choices.has(index)) this.#choices.set(index, false);
+    for (const [place, choice] of choices.entries()) {
+      const fields = toRecord(choice);
+      const index = Number(fields['index'] ?? place);
+      if (isEnd(fields['finish_reason'])) this.#choices.set(index, true);
+      else if (!this.#choices.has(index) && hasContent(fields)) this.#choices.set(index, false);
       else continue;
       this.#isFinished = [...this.#choices.values()].every(Boolean);
     }
@@ -282,10 +283,20 @@ function isContent(document: Readonly<Record<string, unknown>>, kind: RequestKin
   if (!Array.isArray(choices)) return kind !== 'chat' || isRecord(document['usage']);
   if (choices.length === 0) return typeof document['usage'] === 'object' && document['usage'] !== null;
   return choices.some((choice) => {
-    const { delta, finish_reason: reason } = toRecord(choice);
-    if (typeof reason === 'string' || delta === undefined) return true;
-    return Object.entries(toRecord(delta)).some(
-      ([name, value]) => name !== 'role' && value !== null && value !== '' && value !== undefined,
-    );
+    const fields = toRecord(choice);
+    return typeof fields['finish_reason'] === 'string' || hasContent(fields);
   });
+}
+
+/** Returns whether a finish reason is one; some servers write an empty text in each chunk. */
+function isEnd(reason: unknown): boolean {
+  return typeof reason === 'string' && reason !== '';
+}
+
+/** Returns whether a choice of a chunk carries more than the role. */
+function hasContent({ delta }: Readonly<Record<string, unknown>>): boolean {
+  if (delta === undefined) return true;
+  return Object.entries(toRecord(delta)).some(
+    ([name, value]) => name !== 'role' && value !== null && value !== '' && value !== undefined,
+  );
 }

@@ -144,7 +144,7 @@ export function readRequest(request: {
   readonly body: Buffer | null;
   readonly contentType?: string | undefined;
 }): RequestSummary {
-  const { dialect, kind, path, body, contentType } = request;
+  const { dialect, kind, path, body, contentType = '' } = request;
   if (dialect === 'gemini') {
     const model = /\/models\/([^/:]+)(?::(\w+))?/.exec(path);
     return {
@@ -152,10 +152,11 @@ export function readRequest(request: {
       isStreamed: model?.[2] === 'streamGenerateContent',
     };
   }
-  if (!body || !startsLikeObject(body)) {
-    const [model, ...others] = body ? modelsOfForm(body, contentType) : [];
+  if (body && /^\s*multipart\//i.test(contentType)) {
+    const [model, ...others] = modelsOfForm(body, contentType);
     return { model, ...(others.length === 0 ? {} : { models: others }), isStreamed: false };
   }
+  if (!body || !startsLikeObject(body)) return { model: undefined, isStreamed: false };
   const members = new Map<string, FoundMember>();
   const scanner = new JsonScanner(READ_MEMBERS, (member) => members.set(member.name, member));
   scanner.push(body);
@@ -226,58 +227,72 @@ const MAX_PART_HEAD = 2048;
 const MAX_FORM_MODEL = 256;
 const MAX_PARTS = 1000;
 
+/** Type of a form: one boundary, and no other parameter but a plain one (RFC 7578, RFC 2046). */
+const FORM_TYPE =
+  /^multipart\/form-data(?:\s*;\s*charset=[\w-]+)?\s*;\s*boundary=(?:"([\w'()+,./:=? -]{1,70})"|([\w'()+./:=?-]{1,70}))(?:\s*;\s*charset=[\w-]+)?\s*;?\s*$/i;
+
+/** Header section of a part: whole lines, none of them folded (RFC 9110, 5). */
+const PART_HEAD = /^(?:[\w!#$%&'*+.^`|~-]+:[^\r\n]*\r\n)*[\w!#$%&'*+.^`|~-]+:[^\r\n]*$/;
+
+/** The disposition of a part, whose parameters are all plain (RFC 7578, 4.2). */
+const DISPOSITION =
+  /^content-disposition:[ \t]*form-data((?:[ \t]*;[ \t]*[\w-]+\*?=(?:"(?:[^"\\\r\n]|\\.)*"|[\w.%'+!#$&^`|~-]+))*)[ \t]*;?[ \t]*$/i;
+
+const CRLF = Buffer.from('\r\n');
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** A field of a part's header section, on one line (RFC 9110, 5). */
-const PART_FIELD = /^[\w!#$%&'*+.^`|~-]+:/;
-
-/** The disposition of a part of a form, whose parameters are all plain (RFC 7578, 4.2). */
-const DISPOSITION =
-  /^content-disposition:\s*form-data((?:\s*;\s*[\w-]+\*?=(?:"(?:[^"\\]|\\.)*"|[\w.%'+!#$&^`|~-]+))*)\s*;?\s*$/i;
-
 /**
- * Returns every `model` of a multipart form (RFC 7578): which of several counts differs between
- * providers. None are returned of a form that programs may read differently, as if its model were
- * not known.
+ * Returns every `model` of a multipart form: which of several counts differs between providers.
+ * None are returned of a form that programs may read differently, as if its model were not known.
  */
-function modelsOfForm(body: Buffer, contentType = ''): string[] {
-  const [boundary, ...others] = [...contentType.matchAll(/;\s*boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))/gi)];
-  if (boundary === undefined || others.length > 0 || !/^multipart\/form-data\b/i.test(contentType)) return [];
-  const delimiter = Buffer.from(`--${boundary[1] ?? boundary[2]}`);
+function modelsOfForm(body: Buffer, contentType: string): string[] {
+  const [, quoted, plain] = FORM_TYPE.exec(contentType) ?? [];
+  const boundary = quoted ?? plain;
+  if (boundary === undefined) return [];
+  const delimiter = Buffer.from(`--${boundary}`);
   const models: string[] = [];
   let parts = 0;
-  for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at)) {
-    const isAtLine = at === 0 || (body[at - 1] === 0x0a && body[at - 2] === 0x0d);
+  let at = body.indexOf(delimiter);
+  // Before the first part there is nothing, or the end of a line.
+  if (at !== 0 && !(at === CRLF.length && isAt(body, 0, '\r\n'))) return [];
+  for (;;) {
     at += delimiter.length;
-    if (!isAtLine) continue;
-    if (body[at] === 0x2d && body[at + 1] === 0x2d) return models;
-    // A line that goes on is another one's delimiter.
-    if (body[at] !== 0x0d || body[at + 1] !== 0x0a) continue;
-    const end = body.subarray(at, at + MAX_PART_HEAD).indexOf(HEAD_END);
+    if (isAt(body, at, '--')) {
+      const end = at + 2;
+      const isEnd = end === body.length || (end + 2 === body.length && isAt(body, end, '\r\n'));
+      return isEnd ? models : [];
+    }
     parts += 1;
-    if (end === -1 || parts > MAX_PARTS) return [];
-    const name = nameOfPart(body.toString('latin1', at + 2, at + end));
-    at += end + HEAD_END.length;
-    if (name === undefined) return [];
+    if (!isAt(body, at, '\r\n') || parts > MAX_PARTS) return [];
+    const headEnd = body.subarray(at, at + MAX_PART_HEAD).indexOf(HEAD_END);
+    if (headEnd <= 0) return [];
+    const name = nameOfPart(body.toString('latin1', at + 2, at + headEnd));
+    const from = at + headEnd + HEAD_END.length;
+    at = body.indexOf(delimiter, from);
+    // Wherever the boundary stands, somebody may take it for one.
+    if (name === undefined || at === -1 || !isAt(body, at - CRLF.length, '\r\n')) return [];
     if (name !== 'model') continue;
-    const line = body.subarray(at, at + MAX_FORM_MODEL).indexOf('\r\n');
-    if (line === -1) return [];
-    models.push(body.toString('utf8', at, at + line));
-    at += line;
+    const value = body.toString('utf8', from, Math.min(at - CRLF.length, from + MAX_FORM_MODEL + 1));
+    if (value.length > MAX_FORM_MODEL || /[\r\n]/.test(value)) return [];
+    models.push(value);
   }
-  return models;
+}
+
+function isAt(body: Buffer, at: number, text: string): boolean {
+  return at >= 0 && body.toString('latin1', at, at + text.length) === text;
 }
 
 /** Returns the name of a part, or undefined where programs may take it for different ones. */
 function nameOfPart(head: string): string | undefined {
-  const lines = head.split('\r\n');
-  if (!lines.every((line) => PART_FIELD.test(line))) return undefined;
-  const [disposition, ...others] = lines.filter((line) => /^content-disposition:/i.test(line));
+  if (!PART_HEAD.test(head) || /^content-transfer-encoding:/im.test(head)) return undefined;
+  const [disposition, ...others] = head.split('\r\n').filter((line) => /^content-disposition:/i.test(line));
   const parameters = DISPOSITION.exec(disposition ?? '')?.[1];
   if (parameters === undefined || others.length > 0) return undefined;
-  const named = [...parameters.matchAll(/;\s*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([\w.%'+!#$&^`|~-]+))/g)].filter(
+  const named = [...parameters.matchAll(/;[ \t]*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([\w.%'+!#$&^`|~-]+))/g)].filter(
     ([, parameter = '']) => /^name\*?$/i.test(parameter),
   );
   const [, parameter, quoted, plain] = named[0] ?? [];
-  return named.length === 1 && parameter?.endsWith('*') === false ? (quoted ?? plain) : undefined;
+  const name = quoted ?? plain;
+  const isPlain = named.length === 1 && parameter?.endsWith('*') === false && !/\\|=\?/.test(name ?? '\\');
+  return isPlain ? name : undefined;
 }

@@ -92,6 +92,27 @@ describe('Redactor', () => {
     expect(redacted).toEqual(parts.map((part) => (half().includes(part) ? part : '[secret]')));
   });
 
+  const SPELLINGS: readonly ((text: string) => string)[] = [
+    (text) => text,
+    (text) => text.replaceAll('/', '\\/'),
+    (text) => text.replaceAll(/./g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    (text) => text.replaceAll(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`),
+    (text) => text.replaceAll(/./g, (c) => `&#x${c.charCodeAt(0).toString(16)};`),
+  ];
+
+  it('tells nobody whether a guess is right, however it was sent and however it is quoted', () => {
+    const secret = 'Zq7xW9v/B3nM5kL1pR8tY';
+    const others = [...SPELLINGS, (text: string) => Buffer.from(text).toString('base64')];
+    for (const guess of [secret, secret.slice(0, 15)]) {
+      for (const send of SPELLINGS) {
+        for (const quote of others) {
+          const text = `no model ${quote(guess)} here`;
+          expect(knowing(secret).redact(text, () => `{"model":"${send(guess)}"}`)).toBe(text);
+        }
+      }
+    }
+  });
+
   it.each(['C:\\keys\\', 'DOMAIN\\', 'x\\\\', '\\\\host\\share\\'])(
     'masks behind a backslash that escapes nothing: %s',
     (before) => {

@@ -53,7 +53,6 @@ const modelsIn = (body: string, contentType = 'multipart/form-data; boundary=B')
 
 describe('a form', () => {
   test.each([
-    ['before its parts', `name="model"\r\n\r\ncheap\r\n${part('name="model"', 'dear')}--B--\r\n`, ['dear']],
     [
       'within another part',
       `${part('name="prompt"', 'name="model"\r\n\r\ncheap')}${part('name="model"', 'dear')}--B--`,
@@ -80,12 +79,39 @@ describe('a form', () => {
     ['no disposition', `${known}--B\r\nx: y\r\n\r\ndear\r\n--B--`],
     ['a model without an end', `${known}${part('name="model"', 'd'.repeat(300))}--B--`],
     ['very many parts', part('name="a"', 'x').repeat(2000)],
+    ['something before its parts', `x\r\n${known}--B--`],
+    ['a JSON text before its parts', `{"model":"cheap"}\r\n${known}--B--`],
+    ['a blank behind a delimiter', `${known}--B \r\ncontent-disposition: form-data; name="model"\r\n\r\ndear\r\n--B--`],
+    ['a bare line end before a delimiter', `${part('name="a"', 'x\n--B')}${known}--B--`],
+    [
+      'a bare line end in a section',
+      `${known}--B\r\nx: b\ncontent-disposition: form-data; name="model"\r\n\r\ndear\r\n--B--`,
+    ],
+    ['an end that goes on', `${known}--B--x\r\n${part('name="model"', 'dear')}--B--`],
+    ['no end', known],
+    ['an encoded name', `${known}${part('name="=?utf-8?q?model?="', 'dear')}--B--`],
+    ['an escaped name', `${known}${part('name="mo\\\\del"', 'dear')}--B--`],
+    [
+      'an encoded value',
+      `--B\r\ncontent-transfer-encoding: quoted-printable\r\ncontent-disposition: form-data; name="model"\r\n\r\nche=61p\r\n--B--`,
+    ],
+    ['a value of two lines', `${part('name="model"', 'cheap\r\nmore')}--B--`],
   ])('that programs may read differently, by %s, has no known model', (_why, body) => {
     expect(modelsIn(body)).toEqual([undefined]);
   });
 
-  test('is not read where its type has two boundaries', () => {
-    expect(modelsIn(known, 'multipart/form-data; boundary=B; boundary=C')).toEqual([undefined]);
+  test.each([
+    'multipart/form-data; boundary=B; boundary=C',
+    `multipart/form-data; boundary=${'B'.repeat(71)}`,
+    'multipart/form-data; boundary=B,C',
+    'multipart/form-data; boundary=B"x',
+    'multipart/form-data; x="; boundary=B"; boundary =C',
+    "multipart/form-data; boundary*=utf-8''C; boundary=B",
+    'multipart/form-data; boundary="\\\\B"',
+    'multipart/mixed; boundary=B',
+  ])('is not read where its type is %s', (type) => {
+    expect(modelsIn(`${known}--B--`)).toEqual(['cheap']);
+    expect(modelsIn(`${known}--B--`, type)).toEqual([undefined]);
   });
 
   test.each(['filename="x; name=model"', "filename*=UTF-8''a%20b", 'filename="a\\"; name=\\"model"'])(
@@ -98,12 +124,12 @@ describe('a form', () => {
   test('full of delimiters is read in one pass', () => {
     // Anything that looks back at each of them would take longer than a test may.
     for (const line of ['--B\n', '--B\r\n', '\r\n--B', '\r\n--Bx\r\n']) modelsIn(line.repeat(4_000_000 / line.length));
-    expect(modelsIn(`${known}${'\n--B\n'.repeat(500_000)}\r\n--B--`)).toEqual(['cheap']);
+    expect(modelsIn(`${known}${'\n--B\n'.repeat(500_000)}\r\n--B--`)).toEqual([undefined]);
   });
 
   test('is read by its own boundary, quoted or not', () => {
-    const body = part('name="model"', 'm').replaceAll('--B', '--a b');
+    const body = `\r\n${part('name="model"', 'm')}--B--`.replaceAll('--B', '--a b');
     expect(modelsIn(body, 'multipart/form-data; boundary="a b"')).toEqual(['m']);
-    expect(modelsIn(part('name="model"', 'm'), 'text/plain')).toEqual([undefined]);
+    expect(modelsIn(`${part('name="model"', 'm')}--B--\r\n`, 'text/plain')).toEqual([undefined]);
   });
 });
