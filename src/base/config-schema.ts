@@ -63,7 +63,9 @@ const key = z.strictObject({
   models: z
     .array(z.string().min(1))
     .optional()
-    .describe('Models that this key may be used for. All of them without this list.'),
+    .describe(
+      'Models that this key may be used for. A form whose model programs may read differently gets another key. All of them without this list.',
+    ),
   maxInFlight: z.int().positive().optional().describe('Maximum number of calls in flight with this key.'),
   quotas: z.array(quota).optional().describe('Limits of your own for this key. A key over one of them is not used.'),
 });
