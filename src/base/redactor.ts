@@ -7,6 +7,7 @@
 import { BoundedMap } from './bounded-map.ts';
 import { SECRET_PLACEHOLDER } from './secret.ts';
 import { SentText } from './sent-text.ts';
+import { ESCAPE, readEscapes, readPercents, readReferences } from './spellings.ts';
 
 /** Minimum length of a masked value: shorter ones are words that occur in every text. */
 const MIN_MASKED_LENGTH = 6;
@@ -56,37 +57,21 @@ const ENCODINGS: readonly Encoding[] = [
     share: 1,
     decode: (run) => {
       if (!run.includes('%')) return [];
-      const once = run.replaceAll(/%([0-9A-Fa-f]{2})/g, fromHex);
-      return [once, once.replaceAll(/%([0-9A-Fa-f]{2})/g, fromHex)];
+      const once = readPercents(run);
+      return [once, readPercents(once)];
     },
   },
   {
-    // The escapes of JSON and of programs: PHP writes `\/`, and any character may be written by its
-    // number. Where a text stands in another one, backslashes are doubled.
+    // The escapes of JSON and of programs.
     run: new RegExp(`[A-Za-z0-9_.~+/=\\\\-]{8,${MAX_RUN}}`, 'g'),
     share: 1,
-    decode: (run) =>
-      ESCAPED.test(run)
-        ? [
-            run
-              .replaceAll(/\\+(?:u00|x)([0-9A-Fa-f]{2})/g, fromHex)
-              .replaceAll(/\\+[bfnrt]/g, ' ')
-              .replaceAll(/\\+\//g, '/'),
-          ]
-        : [],
+    decode: (run) => (ESCAPE.test(run) ? [readEscapes(run)] : []),
   },
   {
     // The references of HTML and XML.
     run: new RegExp(`[A-Za-z0-9_.~+/=&#;-]{8,${MAX_RUN}}`, 'g'),
     share: 1,
-    decode: (run) =>
-      run.includes('&#')
-        ? [
-            run
-              .replaceAll(/&#x0*([0-9A-Fa-f]{2});/gi, fromHex)
-              .replaceAll(/&#0*(\d{2,3});/g, (_, code: string) => String.fromCharCode(Number(code))),
-          ]
-        : [],
+    decode: (run) => (run.includes('&#') ? [readReferences(run)] : []),
   },
   {
     // UTF-16, read as if it were not: every second byte is zero.
@@ -96,17 +81,11 @@ const ENCODINGS: readonly Encoding[] = [
   },
 ];
 
-const ESCAPED = /\\(?:\/|u00[0-9A-Fa-f]{2}|x[0-9A-Fa-f]{2})/;
-
 /** Returns what of an escape may stand at a place, behind its backslash: `\n` is one in JSON. */
 function escapeAt(text: string, at: number): string {
   if (text[at - 1] === 'u' && text[at - 2] === '\\') return /^[0-9A-Fa-f]{4}/.exec(text.slice(at, at + 4))?.[0] ?? '';
   if (text[at - 1] !== '\\') return '';
   return /^(?:[bfnrt/]|u[0-9A-Fa-f]{4})/.exec(text.slice(at, at + 5))?.[0] ?? '';
-}
-
-function fromHex(_all: string, code: string): string {
-  return String.fromCharCode(Number.parseInt(code, 16));
 }
 
 /** Visible characters of a decoded value; what is decoded by mistake rarely has so many. */

@@ -3,6 +3,8 @@
  * a guess. Pure.
  */
 
+import { readEscapes, readPercents, readReferences } from './spellings.ts';
+
 /** Number of pieces that are searched for one by one: each search reads the whole text. */
 const MAX_SEARCHES = 64;
 
@@ -13,19 +15,12 @@ const PART = 12;
 const MIN_BITS = 16;
 const MAX_BITS = 28;
 
-/** Encodings that a provider reads through, so that it may quote what is behind them. */
-const DECODINGS: readonly { readonly sign: string; readonly decode: (text: string) => string }[] = [
-  {
-    sign: '\\',
-    decode: (text) => text.replaceAll(/\\+(?:u00([0-9A-Fa-f]{2})|\/)/g, (_, code?: string) => fromHex(code ?? '2f')),
-  },
-  { sign: '%', decode: (text) => text.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, code: string) => fromHex(code)) },
-  { sign: '&#', decode: (text) => text.replaceAll(/&#x0*([0-9A-Fa-f]{2});/gi, (_, code: string) => fromHex(code)) },
+/** Spellings that a provider reads through, so that it may quote what they stand for. */
+const SPELLINGS: readonly { readonly sign: string; readonly read: (text: string) => string }[] = [
+  { sign: '\\', read: readEscapes },
+  { sign: '%', read: readPercents },
+  { sign: '&#', read: readReferences },
 ];
-
-function fromHex(code: string): string {
-  return String.fromCharCode(Number.parseInt(code, 16));
-}
 
 export class SentText {
   readonly #text: string;
@@ -35,8 +30,8 @@ export class SentText {
 
   constructor(text: string) {
     const forms = [text];
-    for (const { sign, decode } of DECODINGS) {
-      if (text.includes(sign)) forms.push(decode(text));
+    for (const { sign, read } of SPELLINGS) {
+      if (text.includes(sign)) forms.push(read(text));
     }
     this.#text = forms.join('\n');
   }

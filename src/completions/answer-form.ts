@@ -27,8 +27,12 @@ const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
 
-/** Fields of an event stream (WHATWG HTML, 9.2.6). */
-const FIELDS = ['data', 'event', 'id', 'retry'] as const;
+/** Line that has a field of an event stream (WHATWG HTML, 9.2.6), which may have no value. */
+const STREAM_FIELD = /^(?:data|event|id|retry)(?:[: \r\n]|$)/;
+
+/** Line that has any field, and one that may turn out to have one. */
+const FIELD = /^[A-Za-z][\w-]{0,63}:/;
+const NAME = /^[A-Za-z][\w-]*$/;
 
 /** Beginning of a line that is long enough to tell its name, in bytes. */
 const NAME_BYTES = 65;
@@ -97,13 +101,10 @@ export class FormFinder {
       if (byte === 0x7b || byte === 0x5b) return { form: 'json', from: at };
       if (byte === 0x3c) return { form: 'page', from: at };
       const line = bytes.toString('latin1', at, at + NAME_BYTES);
-      if (byte === COLON || isOtherField(line)) {
-        this.#isSkipping = true;
-        continue;
-      }
-      if (isFieldOfStream(line)) return { form: 'events', from: at };
-      if (!isWhole && mayBeField(line)) return { form: undefined, from: at };
-      return { form: isWhole && isNameOfField(line) ? 'events' : 'opaque', from: at };
+      if (!isWhole && line.length < NAME_BYTES && NAME.test(line)) return { form: undefined, from: at };
+      if (STREAM_FIELD.test(line)) return { form: 'events', from: at };
+      if (byte !== COLON && !FIELD.test(line)) return { form: 'opaque', from: at };
+      this.#isSkipping = true;
     }
     return { form: undefined, from: at };
   }
@@ -117,31 +118,8 @@ function markLength(bytes: Buffer): number {
   return bytes.subarray(0, MARK.length).equals(MARK) ? MARK.length : 0;
 }
 
-/** Returns whether a line has a field of an event stream, which may have no value. */
-function isFieldOfStream(line: string): boolean {
-  return /^(?:data|event|id|retry)[: \r\n]/.test(line);
-}
-
-function isNameOfField(line: string): boolean {
-  return FIELDS.some((field) => line === field);
-}
-
-/** Returns whether more bytes may make a line that begins so one with a field. */
-function mayBeField(line: string): boolean {
-  return line.length < NAME_BYTES && /^[A-Za-z][\w-]*$/.test(line);
-}
-
-/**
- * Returns whether a line begins with a name that is not that of a field of an event stream, and a
- * colon.
- */
-function isOtherField(line: string): boolean {
-  const name = /^([A-Za-z][\w-]{0,63}):/.exec(line)?.[1];
-  return name !== undefined && !FIELDS.some((field) => name === field);
-}
-
 function lineEnd(bytes: Buffer, from: number): number {
-  const lf = bytes.indexOf(0x0a, from);
-  const cr = bytes.subarray(from, lf === -1 ? bytes.length : lf).indexOf(0x0d);
+  const lf = bytes.indexOf(LF, from);
+  const cr = bytes.subarray(from, lf === -1 ? bytes.length : lf).indexOf(CR);
   return cr === -1 ? lf : from + cr;
 }

@@ -27,8 +27,7 @@ export type Redact = (text: string) => string;
  * is part of a secret.
  */
 export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller?: () => string): Redact {
-  const own = new Redactor();
-  if (key !== null) own.learn([key.reveal()]);
+  const own = redactorOf(key);
   return (text) => {
     const masked = own.redact(text, sentByCaller);
     return redactor ? redactor.redact(masked, sentByCaller) : masked;
@@ -41,9 +40,15 @@ export function quotesWith(
   redactor: Redactor,
   sentByCaller: () => string,
 ): (text: string) => boolean {
+  const own = redactorOf(key);
+  return (text) => own.quotes(text, sentByCaller) || redactor.quotes(text, sentByCaller);
+}
+
+/** Makes a redactor that knows one key alone. */
+function redactorOf(key: Secret | null): Redactor {
   const own = new Redactor();
   if (key !== null) own.learn([key.reveal()]);
-  return (text) => own.quotes(text, sentByCaller) || redactor.quotes(text, sentByCaller);
+  return own;
 }
 
 /**
